@@ -1,0 +1,88 @@
+"""Messages on the session connection (docs/protocol.md §3). Pure.
+
+    offset size  field
+         0    1  type
+         1    3  payload length, big-endian, bounded per type before anything is buffered
+         4    n  payload
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from types import MappingProxyType
+
+from runtime.channel import hello
+from runtime.errors import PeerError
+
+HEADER_SIZE = 4  # bytes
+
+
+class Kind(IntEnum):
+    """Message types; the values are on the wire."""
+
+    HELLO = 1
+    EVIDENCE = 2
+    CONFIRM = 3
+    REFUSED = 4
+    CONTROL = 16  # JSON of the established session (docs/protocol.md §7)
+
+
+# The largest payload of each type, bytes. Evidence: a composite with event log and collateral of
+# every platform stays under 256 KiB (the CCEL alone may be 64 KiB).
+LIMITS = MappingProxyType(
+    {
+        Kind.HELLO: hello.MAX_SIZE,
+        Kind.EVIDENCE: 256 * 1024,
+        Kind.CONFIRM: 32,
+        Kind.REFUSED: 64,
+        Kind.CONTROL: 64 * 1024,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message."""
+
+    kind: Kind
+    payload: bytes
+
+
+def encode(message: Message) -> bytes:
+    """Return the wire form. The payload's size is ours to keep: too much is our bug."""
+    if len(message.payload) > LIMITS[message.kind]:
+        raise PeerError("too_large", f"{message.kind.name} of {len(message.payload)} bytes was not sent")
+    return bytes([message.kind]) + len(message.payload).to_bytes(3, "big") + message.payload
+
+
+class Decoder:
+    """Cuts a byte stream into messages, however the bytes arrive."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield each complete message.
+
+        Raises: PeerError: unknown_type, or too_large before the payload is awaited.
+        """
+        self._buffer += data
+        while len(self._buffer) >= HEADER_SIZE:
+            kind, length = self._header()
+            end = HEADER_SIZE + length
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[HEADER_SIZE:end])
+            del self._buffer[:end]
+            yield Message(kind, payload)
+
+    def _header(self) -> tuple[Kind, int]:
+        value = self._buffer[0]
+        if value not in LIMITS:
+            raise PeerError("unknown_type", f"message type is {value}")
+        kind, length = Kind(value), int.from_bytes(self._buffer[1:HEADER_SIZE], "big")
+        if length > LIMITS[kind]:
+            raise PeerError("too_large", f"{kind.name} of {length} bytes, want at most {LIMITS[kind]}")
+        return kind, length

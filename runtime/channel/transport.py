@@ -1,0 +1,245 @@
+"""TLS 1.3 for session connections: pyOpenSSL over memory BIOs on an asyncio transport. I/O.
+
+pyOpenSSL because the channel needs the exporter (RFC 8446 §7.5), which `ssl` does not have. One
+Context per connection, tickets and session cache off: a resumed connection would carry evidence
+of another one (docs/protocol.md §3). Certificates are not verified here on purpose: the peer's key
+is whatever it is until evidence binds it; what is asserted is that there is one, on P-256.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from OpenSSL import SSL, crypto
+
+from runtime.channel import messages
+from runtime.channel.boot_key import BootKey, spki_of
+from runtime.channel.hello import Side
+from runtime.channel.messages import Message
+from runtime.errors import PeerError, UnreachableError
+
+ALPN = b"tunnel-session/1"
+EXPORT_SIZE = 32  # bytes
+_READ_SIZE = 64 * 1024  # bytes per SSL_read
+_MAX_UNREAD = 64  # messages: beyond it reading pauses until the session catches up
+
+
+class ChannelTransport(asyncio.Protocol):
+    """One session connection: TLS, and messages over it.
+
+    `await established()` first; then `receive()` and `send()`. Whatever goes wrong ends in
+    `PeerError` from `receive()` and `established()`, exactly once per waiter.
+    """
+
+    def __init__(self, side: Side, key: BootKey) -> None:
+        self._connection = SSL.Connection(_context(side, key), None)
+        if side is Side.SERVER:
+            self._connection.set_accept_state()
+        else:
+            self._connection.set_connect_state()
+        self._key = key
+        self._transport: asyncio.Transport | None = None
+        self._decoder = messages.Decoder()
+        self._inbox: deque[Message] = deque()
+        self._wake = asyncio.Event()
+        self._handshaken = False
+        self._failure: PeerError | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    # -- for the session --------------------------------------------------------------------------
+
+    @property
+    def spki_own(self) -> bytes:
+        """Our public key on this connection, DER."""
+        return self._key.spki
+
+    @property
+    def spki_peer(self) -> bytes:
+        """The peer's public key, taken from this very connection, DER."""
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            raise PeerError("no_certificate", "the peer showed no certificate")
+        return spki_of(certificate)
+
+    @property
+    def peer_address(self) -> str:
+        """The peer's IP address, for logs."""
+        name = self._transport.get_extra_info("peername") if self._transport else None
+        return str(name[0]) if name else "unknown"
+
+    def export(self, label: bytes, context: bytes) -> bytes:
+        """Return 32 bytes of keying material bound to this connection (RFC 8446 §7.5)."""
+        return cast("bytes", self._connection.export_keying_material(label, EXPORT_SIZE, context))
+
+    async def established(self) -> None:
+        """Wait for the TLS handshake. Raises: PeerError."""
+        while not self._handshaken:
+            await self._awake()
+
+    async def receive(self) -> Message:
+        """Return the peer's next message. Raises: PeerError when there will be none."""
+        while not self._inbox:
+            await self._awake()
+        message = self._inbox.popleft()
+        if len(self._inbox) < _MAX_UNREAD and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send one message, waiting while the peer reads too slowly."""
+        await self._writable.wait()
+        if self._failure is not None or self._transport is None:
+            raise self._failure or PeerError("closed", "the connection is closed")
+        self._connection.sendall(messages.encode(message))
+        self._flush()
+
+    def close(self) -> None:
+        """Send close_notify and close once what was sent is out."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        try:
+            self._connection.shutdown()
+            self._flush()
+        except SSL.Error:
+            pass  # the TLS layer is already broken: closing the socket says it
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._pump()
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.bio_write(data)
+        self._pump()
+
+    def eof_received(self) -> bool:
+        # TCP ended without close_notify: nothing more is believed of this connection.
+        self._fail(PeerError("closed", "the peer closed the connection"))
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(PeerError("closed", f"the connection was lost: {exc}" if exc else "the connection is closed"))
+        self._writable.set()
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    # -- the TLS pump -----------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Run TLS as far as the bytes at hand allow."""
+        try:
+            if not self._handshaken:
+                self._connection.do_handshake()
+                self._assert_negotiated()
+                self._handshaken = True
+                self._wake.set()
+            while True:
+                for message in self._decoder.feed(self._connection.recv(_READ_SIZE)):
+                    self._inbox.append(message)
+                    self._wake.set()
+        except SSL.WantReadError:
+            self._flush()
+        except SSL.ZeroReturnError:
+            self._refuse(PeerError("closed", "the peer closed the session"))
+        except SSL.Error as error:
+            self._refuse(PeerError("tls", f"TLS failed: {_reason(error)}"))
+        except PeerError as error:
+            self._refuse(error)
+        if len(self._inbox) >= _MAX_UNREAD and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _assert_negotiated(self) -> None:
+        if self._connection.get_alpn_proto_negotiated() != ALPN:
+            raise PeerError("alpn", f"the peer does not speak {ALPN.decode()}")
+        if self._connection.get_protocol_version_name() != "TLSv1.3":
+            raise PeerError("tls", "TLS 1.3 was not negotiated")
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        public = certificate.public_key() if certificate is not None else None
+        if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
+            raise PeerError("no_certificate", "want a certificate with a P-256 key")
+
+    def _flush(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        while True:
+            try:
+                self._transport.write(self._connection.bio_read(_READ_SIZE))
+            except SSL.WantReadError:
+                return
+
+    def _refuse(self, error: PeerError) -> None:
+        self._flush()  # a TLS alert, where there is one
+        self._fail(error)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _fail(self, error: PeerError) -> None:
+        if self._failure is None:
+            self._failure = error
+        self._wake.set()
+
+    async def _awake(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._wake.clear()
+        await self._wake.wait()
+
+
+async def connect(address: str, port: int, key: BootKey) -> ChannelTransport:
+    """Dial a tunnel server. Raises: UnreachableError, and PeerError from the TLS handshake."""
+    loop = asyncio.get_running_loop()
+    try:
+        _, protocol = await loop.create_connection(lambda: ChannelTransport(Side.CLIENT, key), address, port)
+    except OSError as error:
+        message = f"{address} port {port} did not answer: {error}"
+        raise UnreachableError(message) from error
+    try:
+        await protocol.established()
+    except BaseException:
+        protocol.abort()
+        raise
+    return protocol
+
+
+def _context(side: Side, key: BootKey) -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    # Ask for the peer's certificate, take any: trust comes from evidence bound to its key.
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+    context.use_certificate(crypto.X509.from_cryptography(key.certificate))
+    context.use_privatekey(crypto.PKey.from_cryptography_key(key.key))
+    if side is Side.SERVER:
+        context.set_alpn_select_callback(_select_alpn)
+    else:
+        context.set_alpn_protos([ALPN])
+    return context
+
+
+def _select_alpn(_connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    # Not NO_OVERLAPPING_PROTOCOLS, which would let a peer without ALPN through to the assertion.
+    return ALPN if ALPN in offered else b"none"
+
+
+def _reason(error: SSL.Error) -> str:
+    details = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return "; ".join(str(detail[-1]) for detail in details) or "the peer broke the connection"

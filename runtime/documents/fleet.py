@@ -1,0 +1,194 @@
+"""The fleet document: whom the owner trusts, and for what. Pure.
+
+Members, not measurements, are authorised (docs/architecture.md): a VM that runs our image but is
+not listed here under the digest of its settings is nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Any, Literal
+
+from runtime.documents import dsse, reference_values, schema, times
+from runtime.documents.reference_values import ReferenceValues
+from runtime.errors import DocumentError, Problem
+
+WHAT = "fleet document"
+MAX_LIFE_S = 90 * times.DAY_S
+
+Role = Literal["server", "client"]
+Grade = Literal["H", "P", "V", "N", "T"]
+GRADES: tuple[Grade, ...] = ("H", "P", "V", "N", "T")  # strongest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """The one machine that a member runs on, as its platform's evidence names it."""
+
+    kind: Literal["aws_instance_id", "azure_vm_unique_id", "gcp_instance_id", "chip_id"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One VM of the fleet."""
+
+    name: str
+    role: Role
+    settings_digest: bytes  # 32
+    instance: Instance
+    hostnames: tuple[str, ...]  # exact names, or *.x for one label below x
+
+    def may_publish(self, hostname: str) -> bool:
+        """Tell whether the owner granted this very hostname (or route pattern) to the member."""
+        wildcard = "*." + hostname.partition(".")[2]
+        return hostname in self.hostnames or (not hostname.startswith("*") and wildcard in self.hostnames)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """A named check that may fail, for whom, why, and until when."""
+
+    name: str
+    check: str
+    member: str  # a member's name, or *
+    reason: str
+    not_after: int  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetDocument:
+    """What the owner signed, and the SHA-256 of the bytes that were signed."""
+
+    digest: bytes  # 32
+    fleet: str
+    version: int
+    purpose: Literal["production", "test"]
+    issued_at: int  # Unix seconds
+    expires_at: int  # Unix seconds
+    tunnel_name: str
+    least_grade: Mapping[str, Grade]  # server, client, key_receiver
+    reference_values: ReferenceValues
+    members: tuple[Member, ...]
+    waivers: tuple[Waiver, ...]
+
+    def member_by_settings(self, settings_digest: bytes) -> Member | None:
+        """Return the member that boots with these settings, if the owner knows one."""
+        return next((member for member in self.members if member.settings_digest == settings_digest), None)
+
+
+def open_signed(envelope: bytes, owner_keys: tuple[bytes, ...]) -> FleetDocument:
+    """Verify the owner's signature, then read. Raises: DocumentError."""
+    return read(dsse.open_envelope(envelope, dsse.FLEET_TYPE, owner_keys))
+
+
+def read(data: bytes) -> FleetDocument:
+    """Read an unsigned fleet document. Raises: DocumentError with every problem."""
+    raw = schema.read(data, WHAT, "fleet")
+    problems: list[Problem] = []
+    issued = _time(raw["issued_at"], "$.issued_at", problems)
+    expires = _time(raw["expires_at"], "$.expires_at", problems)
+    if not issued < expires <= issued + MAX_LIFE_S:
+        problems.append(
+            Problem("$.expires_at", f"is {raw['expires_at']}, want later than issued_at and within 90 days of it")
+        )
+    values = _reference_values(raw, problems)
+    _check_members(raw["members"], problems)
+    _check_test_only(raw, problems)
+    waivers = tuple(
+        Waiver(
+            name=entry["name"],
+            check=entry["check"],
+            member=entry["member"],
+            reason=entry["reason"],
+            not_after=_time(entry["not_after"], f"$.waivers[{index}].not_after", problems),
+        )
+        for index, entry in enumerate(raw["waivers"])
+    )
+    if problems:
+        raise DocumentError(WHAT, problems)
+    return FleetDocument(
+        digest=sha256(data).digest(),
+        fleet=raw["fleet"],
+        version=raw["version"],
+        purpose=raw["purpose"],
+        issued_at=issued,
+        expires_at=expires,
+        tunnel_name=raw["tunnel_name"],
+        least_grade=MappingProxyType(dict(raw["least_grade"])),
+        reference_values=values,
+        members=tuple(
+            Member(
+                name=entry["name"],
+                role=entry["role"],
+                settings_digest=bytes.fromhex(entry["settings_sha256"]),
+                instance=Instance(**entry["instance"]),
+                hostnames=tuple(entry["hostnames"]),
+            )
+            for entry in raw["members"]
+        ),
+        waivers=waivers,
+    )
+
+
+def _reference_values(raw: dict[str, Any], problems: list[Problem]) -> ReferenceValues:
+    snp = raw["reference_values"].get("snp")
+    return ReferenceValues(
+        images=tuple(
+            reference_values.image(entry, _time(entry["not_after"], f"$.images[{index}].not_after", problems))
+            for index, entry in enumerate(raw["images"])
+        ),
+        firmware=tuple(
+            reference_values.firmware(entry, _time(entry["not_after"], f"$.firmware[{index}].not_after", problems))
+            for index, entry in enumerate(raw["firmware"])
+        ),
+        snp=reference_values.snp(snp) if snp is not None else None,
+    )
+
+
+def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> None:
+    for field, why in (
+        ("name", "each member has a name of its own"),
+        ("settings_sha256", "a digest finds exactly one member"),
+        ("instance", "two members on one instance would be each other's copies"),
+    ):
+        seen: dict[str, int] = {}
+        for index, member in enumerate(members):
+            value = str(member[field])
+            if value in seen:
+                problems.append(
+                    Problem(f"$.members[{index}].{field}", f"equals that of $.members[{seen[value]}]: {why}")
+                )
+            seen.setdefault(value, index)
+    for index, member in enumerate(members):
+        instance = member["instance"]
+        if instance["kind"] == "chip_id" and not _is_chip_id(instance["value"]):
+            problems.append(
+                Problem(f"$.members[{index}].instance.value", "want a chip id of 128 lower-case hexadecimal digits")
+            )
+
+
+def _is_chip_id(text: str) -> bool:
+    # All-zero is what a VLEK-signed report carries for every chip: it names no machine.
+    return len(text) == 128 and set(text) <= set("0123456789abcdef") and set(text) != {"0"}
+
+
+def _check_test_only(raw: dict[str, Any], problems: list[Problem]) -> None:
+    if raw["purpose"] == "test":
+        return
+    problems += [
+        Problem(f"$.least_grade.{role}", 'is "T", which only purpose "test" may ask for')
+        for role, grade in raw["least_grade"].items()
+        if grade == "T"
+    ]
+
+
+def _time(text: str, path: str, problems: list[Problem]) -> int:
+    try:
+        return times.parse(text)
+    except ValueError:
+        problems.append(Problem(path, f'is "{text}", which is no date'))
+        return 0

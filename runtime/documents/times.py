@@ -1,0 +1,18 @@
+"""The one spelling of time in documents: RFC 3339, UTC, whole seconds, as Unix seconds inside. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+DAY_S = 86_400
+_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def parse(text: str) -> int:
+    """Return Unix seconds. Raises: ValueError for a date that does not exist (30 February)."""
+    return int(datetime.strptime(text, _FORMAT).replace(tzinfo=UTC).timestamp())
+
+
+def show(seconds: float) -> str:
+    """Return the spelling that `parse` reads."""
+    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime(_FORMAT)
