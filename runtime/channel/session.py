@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runtime.attestation import model
+from runtime.attestation import model, verifier
 from runtime.attestation.attester import Attester
 from runtime.attestation.model import AttestationResult, EvidenceRefusedError, TrustRoot
 from runtime.attestation.verifier import AppraisalRequest
@@ -23,7 +23,7 @@ from runtime.channel.hello import Format, Hello, Side
 from runtime.channel.messages import Kind, Message
 from runtime.channel.transport import ChannelTransport
 from runtime.documents import strict_json
-from runtime.documents.fleet import FleetDocument
+from runtime.documents.fleet import FleetDocument, Member, Role
 from runtime.errors import MalformedError, PeerError, TunnelError
 
 TLS_DEADLINE_S = 10.0
@@ -44,6 +44,10 @@ class Clock(Protocol):
 
     def now(self) -> int:
         """Return Unix seconds."""
+        ...
+
+    def raise_floor(self, seconds: int) -> None:
+        """Learn a signed time: it cannot be earlier than that."""
         ...
 
 
@@ -86,6 +90,7 @@ class Session:
     epoch: int
     join_secret: bytes  # 32
     peer: AttestationResult
+    member: Member  # what the fleet document said of the peer then
     peer_document_version: int
     peer_address: str
     transport: ChannelTransport
@@ -159,33 +164,35 @@ async def _establish(transport: ChannelTransport, party: Party, nonce: bytes) ->
         now=now,
     )
     run = _Run(transport, party, current, handshake)
+    member: Member | None = None
     done = await run.steps(handshake.start())
     while done is None:
         async with asyncio.timeout(MESSAGE_DEADLINE_S):
             message = await transport.receive()
         steps = handshake.receive(message)
         if message.kind is Kind.HELLO:
-            _check_member(current.document, handshake.peer_hello)
+            # Strangers are refused before they cost anything; the verifier looks again with the evidence.
+            member = verifier.find_member(
+                current.document, handshake.peer_hello.settings_digest, _role(party.side.other), now
+            )
         done = await run.steps(steps)
-    if run.result is None:  # the state machine confirms only after appraisal; never trust that alone
+    if run.result is None or member is None:  # the machine confirms only after both; never trust that alone
         raise PeerError("internal", "confirmed without an attestation result")
+    party.clock.raise_floor(run.result.newest_endorsement)
     return Session(
         id=done.session,
         epoch=done.epoch,
         join_secret=done.join_secret,
         peer=run.result,
+        member=member,
         peer_document_version=done.peer_hello.document_version,
         peer_address=transport.peer_address,
         transport=transport,
     )
 
 
-def _check_member(document: FleetDocument, peer: Hello) -> None:
-    """Refuse strangers before they cost anything; the verifier checks it again with the evidence."""
-    member = document.member_by_settings(peer.settings_digest)
-    if member is None or member.role != peer.side.name.lower():
-        digest = peer.settings_digest.hex()
-        raise PeerError("evidence_refused", f"no {peer.side.name.lower()} of the fleet has settings digest {digest}")
+def _role(side: Side) -> Role:
+    return "server" if side is Side.SERVER else "client"
 
 
 class _Run:
@@ -221,7 +228,7 @@ class _Run:
             evidence=step.evidence,
             binder=step.binder,
             settings_digest=step.settings_digest,
-            role="server" if self._party.side is Side.CLIENT else "client",
+            role=_role(self._party.side.other),
             document=self._current.payload,
             roots=self._party.roots,
             now=self._party.clock.now(),

@@ -13,7 +13,7 @@ from collections import deque
 from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from OpenSSL import SSL, crypto
+from OpenSSL import SSL
 
 from runtime.channel import messages
 from runtime.channel.boot_key import BootKey, spki_of
@@ -226,8 +226,8 @@ def _context(side: Side, key: BootKey) -> SSL.Context:
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     # Ask for the peer's certificate, take any: trust comes from evidence bound to its key.
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
-    context.use_certificate(crypto.X509.from_cryptography(key.certificate))
-    context.use_privatekey(crypto.PKey.from_cryptography_key(key.key))
+    context.use_certificate(key.certificate)
+    context.use_privatekey(key.key)
     if side is Side.SERVER:
         context.set_alpn_select_callback(_select_alpn)
     else:

@@ -1,0 +1,118 @@
+"""The command `tunnel`. I/O.
+
+stdout carries the answer, stderr the story. Exit: 0 done or accepted, 1 our bug, 2 usage or settings,
+10 evidence refused, 20 unsupported TEE, 30 something did not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime import config
+from runtime.attestation.attester import TsmAttester
+from runtime.attestation.roots import HARDWARE_ROOTS
+from runtime.commands import logs, member, verify
+from runtime.documents import settings as settings_document
+from runtime.documents.settings import Settings
+from runtime.errors import DocumentError, TunnelError, UnsupportedTeeError, UsageError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.verb(options)
+    except TunnelError as error:
+        return report(error, as_json=getattr(options, "json", False))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say what is wrong and what to do next; returns the exit status."""
+    status = error.exit_status if isinstance(error, TunnelError) else 1
+    code = error.code if isinstance(error, TunnelError) else "internal"
+    hint = getattr(error, "hint", "")
+    if as_json:
+        answer: dict[str, Any] = {"ok": False, "code": code, "error": str(error)}
+        if isinstance(error, DocumentError):
+            answer["problems"] = [{"path": p.path, "message": p.message} for p in error.problems]
+        print(json.dumps(answer | ({"hint": hint} if hint else {}), indent=2))
+    print(f"tunnel: {error}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+    return status
+
+
+def run_until_done(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`; the first of our own errors inside an exception group is the one that counts."""
+    try:
+        asyncio.run(work)
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(TunnelError)
+        if ours is None:
+            raise
+        first: BaseException = ours
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from group
+    except asyncio.CancelledError:
+        return
+
+
+def read_settings(path: str) -> Settings:
+    """Read a settings file. Raises: UsageError."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        message = f"the settings cannot be read: {error}"
+        raise UsageError(message, hint="--settings takes the very file the VM boots with") from error
+    return settings_document.read(data)
+
+
+def _member(role: str) -> Callable[[argparse.Namespace], None]:
+    def verb(options: argparse.Namespace) -> None:
+        found = read_settings(options.settings)
+        if found.role_name != role:
+            message = f"these are a {found.role_name}'s settings"
+            raise UsageError(message, hint=f"run: tunnel {found.role_name} --settings {options.settings}")
+        attester = TsmAttester()
+        if not attester.available():
+            message = "no TEE that this release can attest with: /sys/kernel/config/tsm/report has no provider"
+            raise UnsupportedTeeError(message)
+        logs.to_stderr()
+        with contextlib.suppress(KeyboardInterrupt):
+            run_until_done(member.run(found, member.Parts(attester=attester, roots=HARDWARE_ROOTS)))
+
+    return verb
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tunnel", description="an attested tunnel: serve, publish, verify")
+    parser.add_argument("--version", action="version", version=f"tunnel {config.VERSION}")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for role, what in (("server", "take visitors and relay them to tunnel clients"), ("client", "publish an origin")):
+        verb = verbs.add_parser(role, help=what, description=what)
+        verb.add_argument("--settings", required=True, metavar="FILE", help="the member's boot settings")
+        verb.set_defaults(verb=_member(role))
+    checking = verbs.add_parser("verify", help="attest one tunnel server from outside", description=verify.__doc__)
+    verify.add_arguments(checking)
+    checking.set_defaults(verb=lambda options: verify.verb(options, HARDWARE_ROOTS))
+    return parser
+
+
+if __name__ == "__main__":
+    main()

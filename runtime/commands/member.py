@@ -1,0 +1,268 @@
+"""Start one member of the fleet, server or client, from its settings. I/O.
+
+In this order, each step a precondition of the next: settings digest → keys in memory → fleet
+document → our own evidence, appraised by ourselves → listeners. A member that could not convince
+itself would convince nobody, so it does not serve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from runtime import config
+from runtime.attestation import model
+from runtime.attestation.attester import Attester
+from runtime.attestation.model import AttestationResult, TrustRoot
+from runtime.attestation.verifier import AppraisalRequest
+from runtime.channel.appraiser import ProcessAppraiser
+from runtime.channel.boot_key import BootKey
+from runtime.channel.hello import Side
+from runtime.channel.session import Party
+from runtime.clock import TrustedClock
+from runtime.commands import metrics, routes
+from runtime.documents.settings import ClientSettings, ServerSettings, Settings
+from runtime.errors import UnreachableError
+from runtime.tunnel.client import TunnelClient
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.server import TunnelServer
+from runtime.web import admin, listeners, tunnel_name
+from runtime.web.documents import PublishedDocuments
+
+log = logging.getLogger("tunnel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What differs between a TEE and a simulated one."""
+
+    attester: Attester
+    roots: tuple[TrustRoot, ...]
+
+
+async def run(settings: Settings, parts: Parts) -> None:
+    """Serve until SIGTERM or SIGINT: the first drains, a second one ends at once.
+
+    Raises: TunnelError when the member cannot or may not serve.
+    """
+    clock = TrustedClock(config.BUILD_TIME)
+    documents = PublishedDocuments(settings, clock)
+    appraiser = ProcessAppraiser()
+    key = BootKey.create(settings.tunnel_name, clock.now())
+    party = Party(
+        side=Side.SERVER if isinstance(settings.role, ServerSettings) else Side.CLIENT,
+        key=key,
+        settings_digest=settings.digest,
+        attester=parts.attester,
+        appraiser=appraiser,
+        roots=parts.roots,
+        documents=documents,
+        clock=clock,
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            polling = tasks.create_task(documents.run())
+            await appraiser.start()
+            await documents.first()
+            result = await appraise_self(party, settings)
+            _announce(result)
+            if isinstance(settings.role, ServerSettings):
+                await _serve(settings, settings.role, party, documents)
+            else:
+                await _publish(settings, settings.role, party, clock)
+            polling.cancel()
+    finally:
+        appraiser.close()
+
+
+async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
+    """Collect our own evidence and hold it against the fleet document.
+
+    Raises: EvidenceRefusedError when no peer could accept us either.
+    """
+    nonce = secrets.token_bytes(tunnel_name.NONCE_SIZE)
+    binder = tunnel_name.endpoint_binder(spki=party.key.spki, nonce=nonce, settings_digest=settings.digest)
+    evidence = model.encode(await party.attester.collect(binder))
+    return await party.appraiser.appraise(
+        AppraisalRequest(
+            evidence=evidence,
+            binder=binder,
+            settings_digest=settings.digest,
+            role=settings.role_name,
+            document=party.documents.current().payload,
+            roots=party.roots,
+            now=party.clock.now(),
+        )
+    )
+
+
+async def _serve(settings: Settings, role: ServerSettings, party: Party, documents: PublishedDocuments) -> None:
+    data_key = BootKey.create(settings.tunnel_name, party.clock.now())
+    server = TunnelServer(
+        settings=role, tunnel_name=settings.tunnel_name, party=party, data_key=data_key, limits=Limits()
+    )
+    documents.on_change(server.document_changed)
+    endpoint = tunnel_name.application(
+        attester=party.attester,
+        spki=party.key.spki,
+        settings_digest=settings.digest,
+        is_ready=server.is_ready,
+    )
+
+    def status() -> Mapping[str, Any]:
+        return {
+            **_status(settings, documents),
+            "sessions": [
+                {
+                    "member": live.session.peer.member,
+                    "grade": live.session.peer.grade,
+                    "address": live.session.peer_address,
+                    "granted": live.granted,
+                    "data_connections": server.workers.connections(live.session.id),
+                    "age_s": round(time.monotonic() - live.since, 3),
+                }
+                for live in server.sessions()
+            ],
+            "streams_opened": _opened(server),
+        }
+
+    private = admin.application(is_ready=server.is_ready, status=status, registry=metrics.registry(server))
+    with tempfile.TemporaryDirectory(prefix="tunnel-") as folder:  # mode 0700: for our own workers only
+        socket = str(Path(folder) / "endpoint")
+        async with (
+            listeners.on_unix_socket(endpoint, socket, tunnel_name.tls_context(party.key)),
+            listeners.on_address(private, *settings.admin),
+            _until_signalled(server.drain) as until,
+        ):
+            await until(server.run(socket, asyncio.Event()))
+
+
+async def _publish(settings: Settings, role: ClientSettings, party: Party, clock: TrustedClock) -> None:
+    source = routes.RoutesSource(role, settings.owner_keys)
+    client = TunnelClient(
+        settings=role,
+        tunnel_name=settings.tunnel_name,
+        resolver=settings.resolver,
+        party=party,
+        limits=Limits(),
+        routes=await source.read(),
+    )
+
+    def status() -> Mapping[str, Any]:
+        return {**_status(settings, party.documents), "sessions": [_session(s) for s in client.status()]}
+
+    async def reload() -> None:
+        await source.reload(client.set_routes)
+        client.reconnect()
+
+    private = admin.application(is_ready=client.is_ready, status=status, registry=metrics.registry(client))
+    async with (
+        listeners.on_address(private, *settings.admin),
+        _until_signalled(client.drain, reload) as until,
+    ):
+        await until(client.run())
+
+
+def _session(status: Any) -> dict[str, Any]:
+    plain = asdict(status)
+    peer = plain.pop("peer")
+    return {
+        **plain,
+        "member": peer["member"] if peer else None,
+        "grade": peer["grade"] if peer else None,
+        "since": round(time.monotonic() - status.since, 3),
+    }
+
+
+def _opened(server: TunnelServer) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for _, counters in server.workers.counters():
+        for member, count in counters.opened.items():
+            total[member] = total.get(member, 0) + count
+    return total
+
+
+def _status(settings: Settings, documents: Any) -> dict[str, Any]:
+    try:
+        document = documents.current().document
+        fleet = {"version": document.version, "purpose": document.purpose, "expires_at": document.expires_at}
+    except UnreachableError as error:
+        fleet = {"missing": str(error)}
+    return {
+        "program": config.VERSION,
+        "member": settings.member,
+        "role": settings.role_name,
+        "settings_sha256": settings.digest.hex(),
+        "fleet_document": fleet,
+    }
+
+
+def _announce(result: AttestationResult) -> None:
+    fields = {
+        "member": result.member,
+        "grade": result.grade,
+        "purpose": result.purpose,
+        "image": result.image,
+        "document": result.document_version,
+    }
+    log.info("attested on boot", extra={"fields": fields})
+    for warning in result.warnings:
+        log.warning("attestation", extra={"fields": {"detail": warning}})
+
+
+@contextlib.asynccontextmanager
+async def _until_signalled(
+    drain: Callable[[], Any], reload: Callable[[], Any] | None = None
+) -> AsyncIterator[Callable[[Any], Any]]:
+    """Yield a runner that ends on SIGTERM or SIGINT after `drain`, and on a second one at once."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    again = asyncio.Event()
+    hang_up = asyncio.Event()
+
+    def stop() -> None:
+        (again if asked.is_set() else asked).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
+
+    async def until(work: Any) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work)
+            reloading = tasks.create_task(_on_hang_up(hang_up, reload))
+            waiting = tasks.create_task(asked.wait())
+            await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if asked.is_set() and not working.done():
+                log.info("draining")
+                draining = tasks.create_task(drain())
+                killed = tasks.create_task(again.wait())
+                await asyncio.wait({draining, killed}, return_when=asyncio.FIRST_COMPLETED)
+                killed.cancel()
+                draining.cancel()
+            working.cancel()
+            reloading.cancel()
+
+    try:
+        yield until
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+async def _on_hang_up(hang_up: asyncio.Event, reload: Callable[[], Any] | None) -> None:
+    while True:
+        await hang_up.wait()
+        hang_up.clear()
+        if reload is not None:
+            await reload()

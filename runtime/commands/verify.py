@@ -1,0 +1,188 @@
+"""Attest one tunnel server from outside: fetch its endpoint evidence and appraise it. I/O.
+
+What this proves: the key that ends TLS under the tunnel name on this address is held by a member of
+the owner's fleet, on the platform and with the image stated, now. What it does not: it says nothing
+about another address of the same name; ask each. And a visitor's own TLS ends at the client, not here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import binascii
+import json
+import secrets
+import ssl
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+
+from runtime import config
+from runtime.attestation import verifier
+from runtime.attestation.model import AttestationResult, TrustRoot
+from runtime.attestation.verifier import AppraisalRequest
+from runtime.channel.boot_key import spki_of
+from runtime.clock import TrustedClock
+from runtime.documents import dsse, fleet, strict_json, times
+from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
+from runtime.web.tunnel_name import NONCE_SIZE, endpoint_binder
+
+DEADLINE_S = 20.0
+MAX_ANSWER = 512 * 1024  # bytes; evidence is at most 256 KiB before base64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one server showed: its evidence, and the key it showed it on."""
+
+    evidence: bytes
+    settings_digest: bytes
+    spki: bytes
+    nonce: bytes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("--address", required=True, metavar="ADDRESS[:PORT]", help="one server; port 443 if left out")
+    parser.add_argument("--document", required=True, metavar="FILE", help="the signed fleet document")
+    parser.add_argument("--owner-key", required=True, action="append", metavar="HEX", help="the owner's public key")
+    parser.add_argument("--json", action="store_true", help="answer with JSON")
+
+
+def verb(options: argparse.Namespace, roots: tuple[TrustRoot, ...]) -> None:
+    """Run the verb. Raises: TunnelError."""
+    keys = tuple(_key(text) for text in options.owner_key)
+    try:
+        envelope = Path(options.document).read_bytes()
+    except OSError as error:
+        message = f"the fleet document cannot be read: {error}"
+        raise UsageError(message) from error
+    host, port = _address(options.address)
+    result = asyncio.run(attest(host, port, envelope, keys, roots))
+    answer = describe(result)
+    if options.json:
+        print(json.dumps({"ok": True, "address": options.address, **answer}, indent=2))
+    else:
+        print("\n".join(sentences(options.address, result)))
+    print(f"tunnel: {result.member} at {options.address} is attested, grade {result.grade}", file=sys.stderr)
+
+
+async def attest(
+    host: str, port: int, envelope: bytes, owner_keys: tuple[bytes, ...], roots: tuple[TrustRoot, ...]
+) -> AttestationResult:
+    """Attest the server at one address. Raises: TunnelError."""
+    payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, owner_keys)
+    document = fleet.read(payload)
+    clock = TrustedClock(config.BUILD_TIME)
+    clock.raise_floor(document.issued_at)
+    answer = await ask(host, port, document.tunnel_name)
+    binder = endpoint_binder(spki=answer.spki, nonce=answer.nonce, settings_digest=answer.settings_digest)
+    return verifier.appraise(
+        AppraisalRequest(
+            evidence=answer.evidence,
+            binder=binder,
+            settings_digest=answer.settings_digest,
+            role="server",
+            document=payload,
+            roots=roots,
+            now=clock.now(),
+        )
+    )
+
+
+async def ask(host: str, port: int, tunnel_name: str) -> Answer:
+    """Fetch endpoint evidence over a nonce of ours. Raises: UnreachableError, MalformedError, PeerError."""
+    nonce = secrets.token_bytes(NONCE_SIZE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # self-signed: the evidence, not a CA, vouches for this key
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=tunnel_name)
+            try:
+                certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                target = f"{config.EVIDENCE_PATH}?nonce={nonce.hex()}"
+                # HTTP/1.0, so that the body ends with the connection: one request on the very key we saw.
+                writer.write(f"GET {target} HTTP/1.0\r\nHost: {tunnel_name}\r\n\r\n".encode())
+                raw = await reader.read(MAX_ANSWER)
+                while chunk := await reader.read(MAX_ANSWER):
+                    raw += chunk
+                    if len(raw) > MAX_ANSWER:
+                        raise PeerError("too_large", f"the server answered more than {MAX_ANSWER} bytes")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        message = f"{host} port {port} did not answer under {tunnel_name}: {error or 'deadline'}"
+        raise UnreachableError(message) from error
+    return _answer(raw, nonce, certificate)
+
+
+def _answer(raw: bytes, nonce: bytes, certificate: bytes) -> Answer:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status = head.split(b"\r\n", 1)[0].split(b" ")
+    if len(status) < 2 or status[1] != b"200":
+        raise PeerError("evidence_unavailable", f"the server answered {b' '.join(status[1:]).decode('ascii', 'replace')}")
+    value = strict_json.parse(body, "evidence answer")
+    try:
+        evidence = base64.b64decode(value["evidence"], validate=True)
+        settings_digest = bytes.fromhex(value["settings_sha256"])
+        spki = spki_of(x509.load_der_x509_certificate(certificate))
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise MalformedError("evidence answer", f"{type(error).__name__}: {error}") from error
+    return Answer(evidence=evidence, settings_digest=settings_digest, spki=spki, nonce=nonce)
+
+
+def describe(result: AttestationResult) -> dict[str, Any]:
+    """Return the result for `--json`."""
+    return {
+        "member": result.member,
+        "role": result.role,
+        "grade": result.grade,
+        "purpose": result.purpose,
+        "image": result.image,
+        "instance": result.instance,
+        "document_version": result.document_version,
+        "statements": [{"claim": s.claim, "value": s.value, "measured_by": s.measured_by} for s in result.statements],
+        "not_proven": list(result.not_proven),
+        "waivers": [{"name": w.name, "check": w.check, "reason": w.reason} for w in result.waivers],
+        "warnings": list(result.warnings),
+        "appraised_at": times.show(result.appraised_at),
+        "evidence_sha256": result.evidence_sha256.hex(),
+    }
+
+
+def sentences(address: str, result: AttestationResult) -> list[str]:
+    """Return the result for people, one statement a line."""
+    width = max((len(statement.claim) for statement in result.statements), default=0)
+    lines = [f"{address} is member {result.member} ({result.role}), grade {result.grade}, purpose {result.purpose}"]
+    lines += [f"  {s.claim:<{width}}  {s.value}  (measured by {s.measured_by})" for s in result.statements]
+    lines += [f"  not proven: {what}" for what in result.not_proven]
+    lines += [f"  waived: {w.check} by {w.name}: {w.reason}" for w in result.waivers]
+    lines += [f"  warning: {warning}" for warning in result.warnings]
+    return lines
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):
+        return text.strip("[]"), 443
+    if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
+        message = f'--address is "{text}", want ADDRESS or ADDRESS:PORT'
+        raise UsageError(message)
+    return host.strip("[]"), int(port)
+
+
+def _key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise UsageError("--owner-key wants 64 hexadecimal digits", hint="tunnel-fleet key new prints it")
+    return key
+

@@ -1,0 +1,142 @@
+"""The tunnel client: follows the servers' name in DNS and keeps one supervisor per address. I/O.
+
+An address that appears is dialled; one that disappears is drained. A name that cannot be resolved
+changes nothing: the addresses known last are kept, for a broken resolver must not end a service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from runtime.channel.session import Party
+from runtime.documents.routes import Routes
+from runtime.documents.settings import ClientSettings
+from runtime.errors import UnreachableError, UsageError
+from runtime.tunnel import resolve
+from runtime.tunnel.data import Origin
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.supervisor import Status, Supervisor
+from runtime.tunnel.tls_end import visitor_context
+
+log = logging.getLogger("tunnel.client")
+
+RESOLVE_AT_MOST_EVERY_S = 60.0  # however long the record's TTL is
+RESOLVE_AT_LEAST_EVERY_S = 1.0
+RETRY_DNS_S = 2.0
+MISSES_BEFORE_DRAIN = 2  # a resolver may answer with part of a large RRset once
+
+
+class TunnelClient:
+    """Publishes routes through every tunnel server that DNS names."""
+
+    def __init__(
+        self,
+        *,
+        settings: ClientSettings,
+        tunnel_name: str,
+        resolver: tuple[str, int] | None,
+        party: Party,
+        limits: Limits,
+        routes: Mapping[str, Origin],
+    ) -> None:
+        self._settings, self._tunnel_name, self._resolver = settings, tunnel_name, resolver
+        self._party, self._limits, self._routes = party, limits, dict(routes)
+        self._running: dict[str, tuple[Supervisor, asyncio.Task[None]]] = {}
+        self._missed: dict[str, int] = {}
+        self._ask_again = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled; nothing else ends it."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                pause = RETRY_DNS_S
+                try:
+                    answer = await resolve.resolve(self._tunnel_name, self._resolver)
+                except UnreachableError as error:
+                    log.warning("resolver", extra={"fields": {"detail": str(error), "kept": len(self._running)}})
+                else:
+                    self._follow(answer.addresses, tasks)
+                    pause = min(RESOLVE_AT_MOST_EVERY_S, max(RESOLVE_AT_LEAST_EVERY_S, float(answer.ttl_s)))
+                await self._pause(pause)
+
+    async def set_routes(self, routes: Mapping[str, Origin]) -> None:
+        """Publish these routes from now on."""
+        self._routes = dict(routes)
+        await asyncio.gather(*(supervisor.set_routes(self._routes) for supervisor, _ in self._running.values()))
+
+    def reconnect(self) -> None:
+        """Skip every pause: ask DNS and dial now."""
+        self._ask_again.set()
+        for supervisor, _ in self._running.values():
+            supervisor.hurry()
+
+    async def drain(self) -> None:
+        """Let all streams end, at most for the drain time."""
+        await asyncio.gather(*(supervisor.drain() for supervisor, _ in self._running.values()))
+
+    def status(self) -> list[Status]:
+        """Return what each address is doing, by address."""
+        return [self._running[address][0].status for address in sorted(self._running)]
+
+    def is_ready(self) -> bool:
+        """Tell whether some server can send visitors here."""
+        return any(status.granted and status.connections for status in self.status())
+
+    # -- following DNS ----------------------------------------------------------------------------
+
+    def _follow(self, addresses: tuple[str, ...], tasks: asyncio.TaskGroup) -> None:
+        for address in addresses:
+            self._missed.pop(address, None)
+            if address not in self._running:
+                supervisor = Supervisor(
+                    address=address,
+                    port=self._settings.sessions_port,
+                    party=self._party,
+                    limits=self._limits,
+                    pause_cap_s=self._settings.reconnect_cap_s,
+                    routes=self._routes,
+                )
+                self._running[address] = (supervisor, tasks.create_task(supervisor.run()))
+                log.info("address appeared in dns", extra={"fields": {"address": address}})
+        for address in set(self._running) - set(addresses):
+            self._missed[address] = self._missed.get(address, 0) + 1
+            if self._missed[address] >= MISSES_BEFORE_DRAIN:
+                log.info("address left dns", extra={"fields": {"address": address}})
+                del self._missed[address]
+                tasks.create_task(self._retire(*self._running.pop(address)))
+
+    async def _retire(self, supervisor: Supervisor, task: asyncio.Task[None]) -> None:
+        try:
+            await supervisor.drain()
+        finally:
+            task.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        self._ask_again.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._ask_again.wait()
+        except TimeoutError:
+            pass
+
+
+def origins(routes: Routes) -> dict[str, Origin]:
+    """Build the origins of `routes.json`, loading site certificates. Raises: UsageError.
+
+    A certificate that cannot be loaded refuses the whole file: what runs stays as it is.
+    """
+    built: dict[str, Origin] = {}
+    for route in routes.routes:
+        context = None
+        if route.certificate is not None:
+            try:
+                chain, key = Path(route.certificate.chain).read_bytes(), Path(route.certificate.key).read_bytes()
+                context = visitor_context(chain, key)
+            except (OSError, UsageError) as error:
+                message = f"the certificate of {route.hostname} cannot be loaded: {error}"
+                raise UsageError(message, hint="check the chain and key files named in routes.json") from error
+        built[route.hostname] = Origin(kind=route.kind, host=route.host, port=route.port, ssl_context=context)
+    return built

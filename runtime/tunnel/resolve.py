@@ -1,0 +1,68 @@
+"""Ask DNS for the addresses of the tunnel servers. I/O.
+
+DNS says whom to dial, never whom to trust: a wrong answer leads to an address that cannot attest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dns.asyncresolver
+import dns.exception
+import dns.rdatatype
+import dns.resolver
+
+from runtime.errors import UnreachableError
+
+LIFETIME_S = 5.0  # one query with its retries
+MIN_TTL_S = 1  # a record may say 0; we still do not ask more often than this
+MAX_ADDRESSES = 64  # a poisoned answer must not make us dial the whole Internet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The addresses of a name, sorted, and for how long they hold."""
+
+    addresses: tuple[str, ...]
+    ttl_s: int
+
+
+async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
+    """Return the A and AAAA records of `name`; `resolver` is (address, port), None the machine's own.
+
+    Raises: UnreachableError when neither kind could be had, or there is no address at all.
+    """
+    asker = _resolver(resolver)
+    addresses: set[str] = set()
+    ttls: list[int] = []
+    failures: list[str] = []
+    for kind in ("A", "AAAA"):
+        try:
+            answer = await asker.resolve(name, kind, search=False)
+        except dns.resolver.NoAnswer:
+            continue
+        except dns.exception.DNSException as error:
+            failures.append(f"{kind}: {type(error).__name__}")
+            continue
+        if answer.rrset is not None:
+            addresses |= {str(record) for record in answer.rrset}
+            ttls.append(answer.rrset.ttl)
+    if not addresses:
+        reason = ", ".join(failures) or "there is no A and no AAAA record"
+        message = f"{name} could not be resolved: {reason}"
+        raise UnreachableError(message)
+    return Answer(addresses=tuple(sorted(addresses)[:MAX_ADDRESSES]), ttl_s=max(MIN_TTL_S, min(ttls)))
+
+
+def _resolver(where: tuple[str, int] | None) -> dns.asyncresolver.Resolver:
+    try:
+        asker = dns.asyncresolver.Resolver(configure=where is None)
+    except dns.exception.DNSException as error:
+        message = f"this machine has no resolver configured: {error}"
+        raise UnreachableError(message) from error
+    if where is not None:
+        asker.nameservers = [where[0]]
+        asker.port = where[1]
+    asker.lifetime = LIFETIME_S
+    asker.cache = None
+    return asker

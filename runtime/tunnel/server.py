@@ -1,0 +1,258 @@
+"""The control process of a tunnel server: sessions, grants, workers. I/O.
+
+It never sees a visitor's byte: workers relay, and do as they are told here. A session's hostnames
+are those that the client offers *and* the fleet document grants to the member it proved to be.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from runtime.channel import session as channel
+from runtime.channel.boot_key import BootKey
+from runtime.channel.hello import Side
+from runtime.channel.session import Party, Session
+from runtime.channel.transport import ChannelTransport
+from runtime.documents.fleet import Member
+from runtime.documents.settings import ServerSettings
+from runtime.errors import PeerError, TunnelError
+from runtime.tunnel import control, session_messages
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.workers import WorkerPool
+
+log = logging.getLogger("tunnel.server")
+
+SILENCE_S = 15.0  # a client pings every 5 s: three missed, and it is dead (design §5)
+MAX_UNCONFIRMED = 64  # connections that have not attested yet; beyond it new ones are closed at once
+BACKLOG = 1024
+
+
+@dataclass(slots=True)
+class LiveSession:
+    """One confirmed session."""
+
+    session: Session
+    since: float  # monotonic seconds
+    granted: tuple[str, ...] = ()
+    ended_by: str = ""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class TunnelServer:
+    """Listens for tunnel clients and runs the relay workers."""
+
+    def __init__(
+        self, *, settings: ServerSettings, tunnel_name: str, party: Party, data_key: BootKey, limits: Limits
+    ) -> None:
+        self._settings, self._tunnel_name, self._party = settings, tunnel_name, party
+        self._data_key, self._limits = data_key, limits
+        self._live: dict[bytes, LiveSession] = {}
+        self._unconfirmed = 0
+        self._ports: tuple[int, ...] = ()
+        self._draining = False
+        self.refused: dict[str, int] = {}  # code -> sessions turned away
+        self.workers = WorkerPool(self._connections_changed)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    async def run(self, tunnel_name_socket: str, ready: asyncio.Event) -> None:
+        """Serve until cancelled; `ready` is set once everything listens.
+
+        Raises: TunnelError when a worker cannot start or dies; OSError when an address is taken.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            workers = await self.workers.start(self._configurations(tunnel_name_socket), tasks)
+            self._ports = tuple(worker.data_port for worker in workers)
+            listeners = [await self._listen(address, tasks) for address in self._settings.listen]
+            ready.set()
+            log.info("listening", extra={"fields": {"addresses": list(self._settings.listen), "data_ports": self._ports}})
+            try:
+                index = await asyncio.shield(self.workers.died)
+                if not self._draining:
+                    message = f"relay worker {index} died"
+                    raise TunnelError(message)
+            finally:
+                for listener in listeners:
+                    listener.close()
+                for live in list(self._live.values()):
+                    live.session.transport.close()
+                await self.workers.close()
+            raise asyncio.CancelledError  # drained: nothing is left for the other tasks to do
+
+    def document_changed(self) -> None:
+        """Hold every live session against the document now in force; end those it no longer covers."""
+        for live in list(self._live.values()):
+            if self._member(live.session) is None:
+                self._end(live, "not_a_member")
+
+    async def drain(self) -> None:
+        """Tell every client to open nothing new here."""
+        self._draining = True
+        for live in list(self._live.values()):
+            with contextlib.suppress(PeerError):
+                await live.session.send(session_messages.encode(Goaway(reason="draining", retry_after_s=1)))
+        await self.workers.tell(control.Drain(deadline_s=self._limits.drain_s))
+
+    def sessions(self) -> list[LiveSession]:
+        """Return the live sessions."""
+        return list(self._live.values())
+
+    def is_ready(self) -> bool:
+        """Tell whether a visitor can be served: not draining, and a session's data connection stands."""
+        return not self._draining and any(
+            live.granted and self.workers.connections(live.session.id) for live in self._live.values()
+        )
+
+    # -- sessions ---------------------------------------------------------------------------------
+
+    async def _listen(self, address: str, tasks: asyncio.TaskGroup) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+
+        def accept() -> ChannelTransport:
+            transport = ChannelTransport(Side.SERVER, self._party.key)
+            tasks.create_task(self._serve(transport))
+            return transport
+
+        return await loop.create_server(accept, address, self._settings.sessions_port, backlog=BACKLOG)
+
+    async def _serve(self, transport: ChannelTransport) -> None:
+        """One connection from first byte to last; nothing that happens here reaches another."""
+        try:
+            session = await self._establish(transport)
+            if session is not None:
+                await self._keep(session)
+        except TunnelError as error:
+            self._turned_away(error, transport)
+        except Exception:
+            log.exception("a session ended by a fault of ours")
+        finally:
+            transport.close()
+
+    async def _establish(self, transport: ChannelTransport) -> Session | None:
+        if self._unconfirmed >= MAX_UNCONFIRMED or self._draining:
+            self.refused["busy"] = self.refused.get("busy", 0) + 1
+            transport.abort()
+            return None
+        self._unconfirmed += 1
+        try:
+            return await channel.establish(transport, self._party, secrets.token_bytes(32))
+        finally:
+            self._unconfirmed -= 1
+
+    async def _keep(self, session: Session) -> None:
+        live = LiveSession(session=session, since=time.monotonic())
+        for other in list(self._live.values()):
+            if other.session.peer.member == session.peer.member:
+                self._end(other, "displaced")  # the newer session of the same instance wins
+        self._live[session.id] = live
+        log.info("session established", extra={"fields": self._fields(session)})
+        try:
+            await self.workers.announce(
+                control.Session(
+                    session=session.id,
+                    member=session.peer.member,
+                    epoch=session.epoch,
+                    join_secret=session.join_secret,
+                )
+            )
+            plan = DataPlan(certificate_sha256=self._data_key.certificate_sha256.hex(), ports=self._ports)
+            await session.send(session_messages.encode(plan))
+            await self._talk(live)
+        except PeerError as error:
+            if not live.ended_by:
+                live.ended_by = error.code
+        finally:
+            self._live.pop(session.id, None)
+            reason = live.ended_by or "closed"
+            await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
+            log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
+
+    async def _talk(self, live: LiveSession) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    message = session_messages.decode(await live.session.receive())
+            except TimeoutError as error:
+                raise PeerError("silent", f"nothing heard for {SILENCE_S:g} s") from error
+            match message:
+                case Offer(hostnames=hostnames):
+                    await self._answer(live, hostnames)
+                case Ping(n=n):
+                    await live.session.send(session_messages.encode(Pong(n=n)))
+                case Goaway(reason=reason):
+                    live.granted = ()
+                    await self.workers.tell(control.Grant(session=live.session.id, hostnames=()))
+                    log.info("client drains", extra={"fields": {**self._fields(live.session), "reason": reason}})
+                case _:
+                    raise PeerError("out_of_turn", f"{type(message).__name__} is not a client's to send")
+
+    async def _answer(self, live: LiveSession, hostnames: tuple[str, ...]) -> None:
+        member = self._member(live.session)
+        if member is None:
+            raise PeerError("not_a_member", "the fleet document in force no longer lists this member")
+        live.granted = tuple(name for name in hostnames if member.may_publish(name))
+        not_granted = tuple(name for name in hostnames if name not in live.granted)
+        await self.workers.tell(control.Grant(session=live.session.id, hostnames=live.granted))
+        await live.session.send(session_messages.encode(Answer(granted=live.granted, not_granted=not_granted)))
+        log.info(
+            "offer answered",
+            extra={"fields": {**self._fields(live.session), "granted": live.granted, "not_granted": not_granted}},
+        )
+
+    # -- small things -----------------------------------------------------------------------------
+
+    def _member(self, session: Session) -> Member | None:
+        """Return what the document in force says of a peer that attested earlier, if it still does."""
+        then = session.member
+        now = self._party.documents.current().document.member_by_settings(then.settings_digest)
+        same = now is not None and (now.name, now.role, now.instance) == (then.name, then.role, then.instance)
+        return now if same else None
+
+    def _end(self, live: LiveSession, reason: str) -> None:
+        live.ended_by = reason
+        self._live.pop(live.session.id, None)
+        live.session.transport.close()
+
+    def _turned_away(self, error: TunnelError, transport: ChannelTransport) -> None:
+        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        log.warning(
+            "session refused",
+            extra={"fields": {"code": error.code, "peer": transport.peer_address, "detail": str(error)}},
+        )
+
+    def _connections_changed(self, session: bytes) -> None:
+        live = self._live.get(session)
+        if live is not None:
+            count = self.workers.connections(session)
+            log.debug("data connections", extra={"fields": {**self._fields(live.session), "connections": count}})
+
+    def _fields(self, session: Session) -> dict[str, object]:
+        return {
+            "session": session.id.hex()[:12],
+            "member": session.peer.member,
+            "grade": session.peer.grade,
+            "peer": session.peer_address,
+        }
+
+    def _configurations(self, tunnel_name_socket: str) -> list[control.Configure]:
+        settings = self._settings
+        visitors = tuple((address, settings.visitors_port) for address in settings.listen)
+        return [
+            control.Configure(
+                worker=index,
+                visitor_listen=visitors,
+                data_listen=(settings.listen[0], settings.data_port + index),
+                certificate_pem=self._data_key.certificate_pem,
+                key_pem=self._data_key.key_pem,
+                tunnel_name=self._tunnel_name,
+                tunnel_name_socket=tunnel_name_socket,
+                limits=self._limits,
+            )
+            for index in range(settings.workers)
+        ]

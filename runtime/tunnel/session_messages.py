@@ -1,0 +1,120 @@
+"""Control messages of an established session (docs/protocol.md §7). Pure.
+
+    server → client   data_plan   certificate_sha256, ports: where and to whom data connections go
+    client → server   offer       hostnames of the client's routes; replaces the offer before
+    server → client   answer      granted, not_granted
+    client → server   ping        n      the client asks, the server answers
+    server → client   pong        n
+    either            goaway      reason, retry_after_s: no new streams, then the session ends
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from runtime.errors import MalformedError
+
+MAX_HOSTNAMES = 256  # as many routes as routes.json may hold
+MAX_PORTS = 64  # as many workers as settings.json may ask for
+WHAT = "control message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataPlan:
+    """Where data connections go: one port per worker, at the address of the session."""
+
+    certificate_sha256: str
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """The hostnames that the client has routes for."""
+
+    hostnames: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the server will send to this client."""
+
+    granted: tuple[str, ...]
+    not_granted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """Is anybody there."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """The answer to a ping."""
+
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goaway:
+    """The sender will end the session: no new streams."""
+
+    reason: str
+    retry_after_s: int
+
+
+ControlMessage = DataPlan | Offer | Answer | Ping | Pong | Goaway
+_KINDS: dict[str, type[ControlMessage]] = {
+    "data_plan": DataPlan,
+    "offer": Offer,
+    "answer": Answer,
+    "ping": Ping,
+    "pong": Pong,
+    "goaway": Goaway,
+}
+_NAMES = {kind: name for name, kind in _KINDS.items()}
+
+
+def encode(message: ControlMessage) -> dict[str, Any]:
+    """Return the JSON object."""
+    return {"kind": _NAMES[type(message)], **asdict(message)}
+
+
+def decode(value: dict[str, Any]) -> ControlMessage:
+    """Read the JSON object. Raises: MalformedError for anything not exactly as above."""
+    kind = _KINDS.get(str(value.get("kind")))
+    if kind is None:
+        raise MalformedError(WHAT, "is of no known kind")
+    fields = {name: field for name, field in value.items() if name != "kind"}
+    wanted = set(kind.__dataclass_fields__)
+    if set(fields) != wanted:
+        raise MalformedError(WHAT, f"{_NAMES[kind]} has other fields than {', '.join(sorted(wanted))}")
+    return kind(**{name: _field(name, field) for name, field in fields.items()})
+
+
+def _field(name: str, value: Any) -> Any:
+    match name:
+        case "ports":
+            return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
+        case "hostnames" | "granted" | "not_granted":
+            return _list(name, value, MAX_HOSTNAMES, lambda item: isinstance(item, str) and 0 < len(item) <= 253)
+        case "n" | "retry_after_s":
+            if type(value) is not int or not 0 <= value < 2**32:
+                raise MalformedError(WHAT, f"{name} is not an integer of 32 bits")
+            return value
+        case "certificate_sha256":
+            if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
+                raise MalformedError(WHAT, f"{name} is not 64 hexadecimal digits")
+            return value
+        case _:
+            if not isinstance(value, str) or len(value) > 200:
+                raise MalformedError(WHAT, f"{name} is not a text of at most 200 characters")
+            return value
+
+
+def _list(name: str, value: Any, most: int, good: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list) or len(value) > most or not all(good(item) for item in value):
+        raise MalformedError(WHAT, f"{name} is not a list of at most {most} valid items")
+    return tuple(value)

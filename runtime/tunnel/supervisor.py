@@ -1,0 +1,255 @@
+"""One attested session per server address, for ever. I/O.
+
+No exception ends a supervisor: whatever happens to a session, the next one is dialled after a full-
+jitter pause (a fleet that loses a server must not come back in lockstep). Only cancellation stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from runtime.attestation.model import AttestationResult
+from runtime.channel import session as channel
+from runtime.channel import transport
+from runtime.channel.session import Party, Session
+from runtime.errors import PeerError, TunnelError
+from runtime.tunnel import data, session_messages
+from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.routing import SessionId
+from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+
+log = logging.getLogger("tunnel.client")
+
+CONNECT_DEADLINE_S = 10.0
+FIRST_PAUSE_S = 0.5  # doubles per failure up to the cap of the settings; each pause is random(0, that)
+SETTLED_S = 10.0  # a session that lived this long was good: the next pause starts small again
+PING_EVERY_S = 5.0
+PONG_DEADLINE_S = 15.0  # a dead server is noticed within this (design §5)
+DATA_DEADLINE_S = 10.0
+
+
+@dataclass(slots=True)
+class Status:
+    """What one address is doing, for /status and the metrics."""
+
+    address: str
+    state: str = "connecting"  # connecting, established, waiting, draining
+    peer: AttestationResult | None = None
+    granted: tuple[str, ...] = ()
+    not_granted: tuple[str, ...] = ()
+    connections: int = 0
+    since: float = 0.0  # monotonic seconds of the last change of state
+    sessions: int = 0  # established since the start
+    last_error: str = ""
+    failures: dict[str, int] = field(default_factory=dict)  # code -> how often
+
+
+class Supervisor:
+    """Keeps one session with one address."""
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        port: int,
+        party: Party,
+        limits: Limits,
+        pause_cap_s: float,
+        routes: Mapping[str, Origin],
+    ) -> None:
+        self.status = Status(address=address)
+        self._port, self._party, self._limits = port, party, limits
+        self._cap, self._routes = pause_cap_s, dict(routes)
+        self._hurry = asyncio.Event()
+        self._session: Session | None = None
+        self._connections: dict[int, DataConnection] = {}
+        self._table = OriginTable(self._routes, frozenset())
+
+    async def run(self) -> None:
+        """Dial, serve, pause, again; until cancelled."""
+        failures = 0
+        while True:
+            started = time.monotonic()
+            self._change("connecting")
+            try:
+                await self._once()
+            except* PeerError as errors:
+                self._note(errors)
+            except* TunnelError as errors:
+                self._note(errors)
+            except* Exception as errors:
+                log.exception("a session ended by a fault of ours", extra={"fields": {"address": self.status.address}})
+                self._note(errors)
+            failures = 0 if time.monotonic() - started >= SETTLED_S else failures + 1
+            self._change("waiting")
+            await self._pause(min(self._cap, FIRST_PAUSE_S * 2 ** min(failures, 16)))
+
+    def hurry(self) -> None:
+        """Skip the present pause."""
+        self._hurry.set()
+
+    async def set_routes(self, routes: Mapping[str, Origin]) -> None:
+        """Serve these routes from now on, and offer them; streams that are open stay."""
+        self._routes = dict(routes)
+        self._table.set_routes(self._routes)
+        with contextlib.suppress(PeerError):
+            await self._offer()
+
+    async def _offer(self) -> None:
+        session = self._session
+        if session is not None:
+            await session.send(session_messages.encode(Offer(hostnames=self._table.hostnames)))
+
+    async def drain(self) -> None:
+        """Let the streams end, at most for the drain time; the caller cancels `run` afterwards."""
+        self._change("draining")
+        session = self._session
+        if session is None:
+            return
+        try:
+            await session.send(session_messages.encode(Goaway(reason="draining", retry_after_s=0)))
+        except PeerError:
+            return
+        await asyncio.gather(*(c.drain(self._limits.drain_s) for c in self._connections.values()), return_exceptions=True)
+
+    # -- one session ------------------------------------------------------------------------------
+
+    async def _once(self) -> None:
+        async with asyncio.timeout(CONNECT_DEADLINE_S):
+            wire = await transport.connect(self.status.address, self._port, self._party.key)
+        try:
+            session = await channel.establish(wire, self._party, secrets.token_bytes(32))
+            await self._serve(session)
+        finally:
+            self._session = None
+            for connection in self._connections.values():
+                connection.abort()
+            self._connections.clear()
+            self.status.connections = 0
+            wire.close()
+
+    async def _serve(self, session: Session) -> None:
+        async with asyncio.timeout(DATA_DEADLINE_S):
+            plan = session_messages.decode(await session.receive())
+        if not isinstance(plan, DataPlan) or not plan.ports:
+            raise PeerError("out_of_turn", "the server's first message is not a data plan")
+        self._session = session
+        self._table = OriginTable(self._routes, frozenset())
+        self.status.peer = session.peer
+        counters = [0] * len(plan.ports)
+        for worker in range(len(plan.ports)):
+            self._connections[worker] = await self._join(session, plan, worker, counters)
+        await self._offer()
+        self.status.sessions += 1
+        self._change("established")
+        log.info("session established", extra={"fields": self._fields(session)})
+        last_pong = [time.monotonic()]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(session, last_pong))
+            tasks.create_task(self._ping(session, last_pong))
+            for worker in range(len(plan.ports)):
+                tasks.create_task(self._keep_joined(session, plan, worker, counters))
+
+    async def _join(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> DataConnection:
+        counters[worker] += 1
+        ticket = JoinTicket(
+            session=SessionId(session.id),
+            epoch=session.epoch,
+            worker=worker,
+            counter=counters[worker],
+            secret=session.join_secret,
+            certificate_sha256=bytes.fromhex(plan.certificate_sha256),
+        )
+        connection = await data.connect(
+            (self.status.address, plan.ports[worker]),
+            ticket=ticket,
+            origins=self._table,
+            limits=self._limits,
+            deadline_s=DATA_DEADLINE_S,
+        )
+        self.status.connections += 1
+        return connection
+
+    async def _keep_joined(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> None:
+        """Replace a data connection that is lost; if the worker takes none, the session is over."""
+        while True:
+            reason = await self._connections[worker].closed
+            self.status.connections -= 1
+            log.warning("data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}})
+            self._connections[worker] = await self._join(session, plan, worker, counters)
+
+    async def _listen(self, session: Session, last_pong: list[float]) -> None:
+        while True:
+            message = session_messages.decode(await session.receive())
+            match message:
+                case Answer(granted=granted, not_granted=not_granted):
+                    self._granted(session, granted, not_granted)
+                case Pong():
+                    last_pong[0] = time.monotonic()
+                case Goaway(reason=reason):
+                    # The server closes its listener next; its streams may end, then we dial again.
+                    log.info("server drains", extra={"fields": {**self._fields(session), "reason": reason}})
+                    self._change("draining")
+                case _:
+                    raise PeerError("out_of_turn", f"{type(message).__name__} is not a server's to send")
+
+    async def _ping(self, session: Session, last_pong: list[float]) -> None:
+        n = 0
+        while True:
+            await asyncio.sleep(PING_EVERY_S)
+            if time.monotonic() - last_pong[0] > PONG_DEADLINE_S:
+                raise PeerError("silent", f"no answer to a ping for {PONG_DEADLINE_S:g} s")
+            n += 1
+            await session.send(session_messages.encode(Ping(n=n % 2**32)))
+
+    def _granted(self, session: Session, granted: tuple[str, ...], not_granted: tuple[str, ...]) -> None:
+        offered = set(self._table.hostnames)
+        self.status.granted = tuple(name for name in granted if name in offered)
+        self.status.not_granted = not_granted
+        self._table.set_granted(frozenset(self.status.granted))
+        if not_granted:
+            log.warning(
+                "not granted by the fleet document",
+                extra={"fields": {**self._fields(session), "hostnames": not_granted}},
+            )
+
+    # -- small things -----------------------------------------------------------------------------
+
+    def _note(self, errors: BaseExceptionGroup[Exception]) -> None:
+        first: BaseException = errors
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        code = first.code if isinstance(first, TunnelError) else "internal"
+        self.status.failures[code] = self.status.failures.get(code, 0) + 1
+        self.status.last_error = str(first)
+        log.warning("session over", extra={"fields": {"address": self.status.address, "code": code, "detail": str(first)}})
+
+    def _change(self, state: str) -> None:
+        self.status.state = state
+        self.status.since = time.monotonic()
+        if state != "established" and state != "draining":
+            self.status.peer, self.status.granted = None, ()
+
+    async def _pause(self, most_s: float) -> None:
+        self._hurry.clear()
+        try:
+            async with asyncio.timeout(random.uniform(0, most_s)):  # noqa: S311 - spreads load, guards nothing
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+
+    def _fields(self, session: Session) -> dict[str, object]:
+        return {
+            "session": session.id.hex()[:12],
+            "address": self.status.address,
+            "member": session.peer.member,
+            "grade": session.peer.grade,
+        }

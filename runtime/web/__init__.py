@@ -1,0 +1,1 @@
+"""The aiohttp side: everything that is not a relayed byte."""

@@ -1,0 +1,133 @@
+"""Fetch the fleet document from the URLs in the settings, and keep the newest. I/O.
+
+The URLs need no trust: the owner's signature is checked here, a version never goes back, and an
+outage of the publisher changes nothing until the document in force expires.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import aiohttp
+
+from runtime.channel.session import Clock, CurrentDocument
+from runtime.documents import dsse, fleet, times
+from runtime.documents.settings import Settings
+from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
+from runtime.errors import DocumentError, Problem, TunnelError, UnreachableError
+
+log = logging.getLogger("tunnel.documents")
+
+POLL_S = 30.0
+FIRST_POLL_S = 1.0  # while there is no document, nothing is served
+DEADLINE_S = 10.0  # one URL
+
+
+class PublishedDocuments:
+    """The fleet document in force."""
+
+    def __init__(self, settings: Settings, clock: Clock, *, poll_s: float = POLL_S) -> None:
+        self._settings, self._clock, self._poll_s = settings, clock, poll_s
+        self._current: CurrentDocument | None = None
+        self._first = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+
+    def current(self) -> CurrentDocument:
+        """Return it. Raises: UnreachableError while there is none, or it has expired."""
+        if self._current is None:
+            raise UnreachableError("no fleet document yet")
+        document = self._current.document
+        if self._clock.now() >= document.expires_at:
+            message = f"fleet document {document.version} ended at {times.show(document.expires_at)}"
+            raise UnreachableError(message)
+        return self._current
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each new version."""
+        self._listeners.append(listener)
+
+    async def first(self) -> CurrentDocument:
+        """Wait for the first document that verifies."""
+        await self._first.wait()
+        return self.current()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        said = ""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
+            while True:
+                problem = await self._poll(session)
+                if problem != said and problem:
+                    waiting = "waiting for a fleet document" if self._current is None else "keeping the fleet document"
+                    log.warning(waiting, extra={"fields": {"detail": problem}})
+                said = problem
+                await asyncio.sleep(self._poll_s if self._current is not None else FIRST_POLL_S)
+
+    def accept(self, envelope: bytes) -> bool:
+        """Put a document in force if it is newer; returns whether it is.
+
+        Raises: DocumentError: not the owner's, not this fleet's, too old a version, or two documents
+        of one version.
+        """
+        payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, self._settings.owner_keys)
+        document = fleet.read(payload)
+        if document.fleet != self._settings.fleet:
+            raise _refuse("$.fleet", f'is "{document.fleet}", want "{self._settings.fleet}"')
+        if document.version < self._settings.document_min_version:
+            least = self._settings.document_min_version
+            raise _refuse("$.version", f"is {document.version}, the settings want at least {least}")
+        if document.tunnel_name != self._settings.tunnel_name:
+            raise _refuse("$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"')
+        if self._current is not None:
+            now = self._current.document
+            if document.version < now.version:
+                raise _refuse("$.version", f"is {document.version}, in force is {now.version}")
+            if document.version == now.version:
+                if document.digest != now.digest:
+                    raise _refuse("$.version", f"two different documents have version {now.version}")
+                return False
+        self._clock.raise_floor(document.issued_at)
+        self._current = CurrentDocument(envelope=envelope, payload=payload, document=document)
+        fields = {"version": document.version, "purpose": document.purpose, "expires": times.show(document.expires_at)}
+        log.info("fleet document in force", extra={"fields": fields})
+        self._first.set()
+        for listener in self._listeners:
+            listener()
+        return True
+
+    async def _poll(self, session: aiohttp.ClientSession) -> str:
+        """Ask each URL; the newest good answer wins. Returns what went wrong if none was good."""
+        problems: list[str] = []
+        good = False
+        for url in self._settings.document_urls:
+            try:
+                self.accept(await fetch(session, url))
+                good = True
+            except TunnelError as error:
+                problems.append(f"{url}: {error}")
+        return "" if good else "; ".join(problems)
+
+
+async def fetch(session: aiohttp.ClientSession, url: str) -> bytes:
+    """Return the body at `url`, at most 1 MiB. Raises: UnreachableError."""
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            if response.status != 200:
+                message = f"answered {response.status}, want 200"
+                raise UnreachableError(message)
+            body = await response.content.read(MAX_DOCUMENT_SIZE + 1)
+            while len(body) <= MAX_DOCUMENT_SIZE and not response.content.at_eof():
+                body += await response.content.read(MAX_DOCUMENT_SIZE + 1 - len(body))
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        message = f"did not answer: {type(error).__name__} {error}".rstrip()
+        raise UnreachableError(message) from error
+    if len(body) > MAX_DOCUMENT_SIZE:
+        message = f"answered more than {MAX_DOCUMENT_SIZE} bytes"
+        raise UnreachableError(message)
+    return body
+
+
+def _refuse(path: str, message: str) -> DocumentError:
+    return DocumentError(fleet.WHAT, [Problem(path, message)])
