@@ -118,9 +118,12 @@ async def _serve(settings: Settings, role: ServerSettings, party: Party, documen
         is_ready=server.is_ready,
     )
 
+    listening = asyncio.Event()
+
     def status() -> Mapping[str, Any]:
         return {
             **_status(settings, documents),
+            "listening": listening.is_set(),
             "sessions": [
                 {
                     "member": live.session.peer.member,
@@ -143,7 +146,7 @@ async def _serve(settings: Settings, role: ServerSettings, party: Party, documen
             listeners.on_address(private, *settings.admin),
             _until_signalled(server.drain) as until,
         ):
-            await until(server.run(socket, asyncio.Event()))
+            await until(server.run(socket, listening))
 
 
 async def _publish(settings: Settings, role: ClientSettings, party: Party, clock: TrustedClock) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal
 
-from runtime.documents import dsse, reference_values, schema, times
+from runtime.documents import dsse, reference_values, schema, strict_json, times
 from runtime.documents.reference_values import ReferenceValues
 from runtime.errors import DocumentError, Problem
 
@@ -93,7 +93,9 @@ def read(data: bytes) -> FleetDocument:
     expires = _time(raw["expires_at"], "$.expires_at", problems)
     if not issued < expires <= issued + MAX_LIFE_S:
         problems.append(
-            Problem("$.expires_at", f"is {raw['expires_at']}, want later than issued_at and within 90 days of it")
+            Problem(
+                "$.expires_at", f"is {raw['expires_at']}, want later than issued_at and within 90 days of it"
+            )
         )
     values = _reference_values(raw, problems)
     _check_members(raw["members"], problems)
@@ -142,7 +144,9 @@ def _reference_values(raw: dict[str, Any], problems: list[Problem]) -> Reference
             for index, entry in enumerate(raw["images"])
         ),
         firmware=tuple(
-            reference_values.firmware(entry, _time(entry["not_after"], f"$.firmware[{index}].not_after", problems))
+            reference_values.firmware(
+                entry, _time(entry["not_after"], f"$.firmware[{index}].not_after", problems)
+            )
             for index, entry in enumerate(raw["firmware"])
         ),
         snp=reference_values.snp(snp) if snp is not None else None,
@@ -155,9 +159,9 @@ def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> No
         ("settings_sha256", "a digest finds exactly one member"),
         ("instance", "two members on one instance would be each other's copies"),
     ):
-        seen: dict[str, int] = {}
+        seen: dict[bytes, int] = {}
         for index, member in enumerate(members):
-            value = str(member[field])
+            value = strict_json.canonical(member[field])  # whatever the order of keys
             if value in seen:
                 problems.append(
                     Problem(f"$.members[{index}].{field}", f"equals that of $.members[{seen[value]}]: {why}")
@@ -167,7 +171,10 @@ def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> No
         instance = member["instance"]
         if instance["kind"] == "chip_id" and not _is_chip_id(instance["value"]):
             problems.append(
-                Problem(f"$.members[{index}].instance.value", "want a chip id of 128 lower-case hexadecimal digits")
+                Problem(
+                    f"$.members[{index}].instance.value",
+                    "want a chip id of 128 lower-case hexadecimal digits",
+                )
             )
 
 

@@ -49,14 +49,19 @@ def read(data: bytes) -> ImageManifest:
         if not raw["artefacts"]:
             problems.append(Problem("$.artefacts", f"is empty, a {raw['variant']} image has files"))
     files = [artefact["file"] for artefact in raw["artefacts"]]
-    problems += [Problem("$.artefacts", f"{name} is there twice") for name in sorted({f for f in files if files.count(f) > 1})]
+    problems += [
+        Problem("$.artefacts", f"{name} is there twice")
+        for name in sorted({f for f in files if files.count(f) > 1})
+    ]
     if problems:
         raise DocumentError(WHAT, problems)
     return ImageManifest(
         digest=sha256(data).digest(),
         version=raw["version"],
         variant=raw["variant"],
-        measurements=MappingProxyType({name: bytes.fromhex(value) for name, value in raw["measurements"].items()}),
+        measurements=MappingProxyType(
+            {name: bytes.fromhex(value) for name, value in raw["measurements"].items()}
+        ),
         artefacts=tuple(
             Artefact(file=a["file"], format=a["format"], sha256=bytes.fromhex(a["sha256"]), size=a["bytes"])
             for a in raw["artefacts"]

@@ -55,7 +55,9 @@ def read(data: bytes) -> Routes:
             routes.append(route)
     if problems:
         raise DocumentError(WHAT, problems)
-    routes.sort(key=lambda route: (route.hostname.startswith("*"), -route.hostname.count("."), route.hostname))
+    routes.sort(
+        key=lambda route: (route.hostname.startswith("*"), -route.hostname.count("."), route.hostname)
+    )
     return Routes(version=raw["version"], routes=tuple(routes))
 
 
@@ -74,7 +76,9 @@ def _route(entry: dict[str, Any], path: str, problems: list[Problem]) -> Route |
     certificate = entry.get("certificate")
     if (certificate is None) == (kind == "http"):
         want = "want chain and key files" if kind == "http" else "want none: the origin ends TLS itself"
-        problems.append(Problem(f"{path}.certificate", f"{'is missing' if kind == 'http' else 'is given'}, {want}"))
+        problems.append(
+            Problem(f"{path}.certificate", f"{'is missing' if kind == 'http' else 'is given'}, {want}")
+        )
         return None
     return Route(
         hostname=entry["hostname"],

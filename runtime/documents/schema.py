@@ -6,12 +6,14 @@ Pure but for reading our own schema files, once, from the package.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema.protocols import Validator
 
 from runtime.documents import strict_json
 from runtime.errors import DocumentError, MalformedError, Problem
@@ -40,15 +42,35 @@ def text(schema: str) -> str:
     return resources.files("runtime.documents").joinpath(f"schemas/{schema}.schema.json").read_text("utf-8")
 
 
+def _pattern(_: Validator, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
+    # Python's `$` also matches before a final line break; ECMA 262's, which schemas mean, does not.
+    if isinstance(value, str) and (value.endswith("\n") or not re.search(pattern, value)):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _is_integer(_: object, value: object) -> bool:
+    # JSON Schema calls 1.0 an integer; a reader that gets a float from one breaks on it.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_Strict: type[Draft202012Validator] = validators.extend(  # type: ignore[no-untyped-call]  # the stubs say nothing of extend
+    Draft202012Validator,
+    validators={"pattern": _pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
+
+
 @cache
 def _validator(schema: str) -> Draft202012Validator:
     parsed = strict_json.parse(text(schema).encode(), f"{schema} schema")
     Draft202012Validator.check_schema(parsed)
-    return Draft202012Validator(parsed)
+    return _Strict(parsed)
 
 
 def _problems(validator: Draft202012Validator, value: Any) -> Iterator[Problem]:
-    errors = sorted(validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path])
+    errors = sorted(
+        validator.iter_errors(value), key=lambda error: [str(part) for part in error.absolute_path]
+    )
     for error in errors:
         yield from _explain(error)
 
@@ -92,7 +114,9 @@ def _want(rule: str, limit: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    shown = strict_json.canonical(value).decode().strip() if isinstance(value, str | int | bool) else repr(value)
+    shown = (
+        strict_json.canonical(value).decode().strip() if isinstance(value, str | int | bool) else repr(value)
+    )
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 

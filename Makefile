@@ -1,0 +1,55 @@
+# Confidential Tunnels. `make` alone says what there is.
+
+# Another interpreter gets an environment of its own: make test PYTHON=python3.13
+PYTHON ?= python3
+STACK  ?= local
+VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing))
+BIN    := $(VENV)/bin
+# Content decides, not dates: after a checkout nothing is installed twice.
+STAMP   = $(VENV)/.setup-$(shell cat pyproject.toml requirements/uv.txt requirements/dev.txt requirements/install | sha256sum | cut -c 1-16)
+TESTS  ?= tests
+CHECKED := $(wildcard runtime infra images tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check preview fmt lock
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@echo
+	@echo '  PYTHON=python3.13  another interpreter, in an environment of its own'
+	@echo '  INDEX=URL          a package index other than the one pip or uv is configured for'
+	@echo '  TESTS=PATH         what `make test` runs        KEEP=1  `make demo` stays up'
+	@echo '  STACK=NAME         what `make preview` shows'
+	@echo
+	@echo '  bench is reserved: the figures come with bench/'
+
+setup: $(STAMP) ## .venv with everything, locked by hash; nothing outside this folder
+
+$(STAMP):
+	@rm -f $(VENV)/.setup-*
+	@requirements/install '$(PYTHON)' '$(VENV)'
+	@touch $@
+
+demo: setup ## the whole fleet on this machine, with simulated TEEs (KEEP=1 leaves it up)
+	@$(BIN)/python -m tests.localfleet demo $(if $(KEEP),--keep)
+
+test: setup ## every test that needs no account and no hardware
+	@$(BIN)/pytest -q -n 2 $(TESTS)
+
+check: setup ## format, lint, types, import contracts, the house's rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(CHECKED)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_architecture.py
+
+preview: setup ## what `pulumi up` would make, without credentials (STACK=local)
+	@$(BIN)/tunnel-fleet preview --stack $(STACK)
+
+fmt: setup ## format and sort
+	$(BIN)/ruff check --quiet --fix-only .
+	$(BIN)/ruff format .
+
+lock: setup ## write requirements/*.txt again, a week behind the newest
+	@requirements/lock '$(BIN)/python -m uv'

@@ -1,0 +1,1 @@
+"""Azure: confidential VMs behind Microsoft's paravisor."""

@@ -1,0 +1,1 @@
+"""Google Compute Engine: TDX and SEV-SNP guests."""

@@ -1,0 +1,150 @@
+"""`tunnel-fleet document`: read a fleet (or routes) document strictly, sign and publish it. I/O."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra import clock, console, owner_key
+from runtime.documents import dsse, fleet, routes, times
+from runtime.errors import DocumentError, Problem, UsageError
+
+_SKEW_S = 300  # a peer refuses a document from further in the future
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """A document that was read without a problem."""
+
+    what: str
+    payload_type: str
+    version: int
+    file: str  # what it is called where it is published
+    summary: dict[str, Any]
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser("document", help="check, sign and publish what the owner decides")
+    parser.add_argument(
+        "--in", dest="source", type=Path, required=True, metavar="FILE", help="the unsigned document"
+    )
+    parser.add_argument("--routes", action="store_true", help="it is a routes document")
+    parser.add_argument("--sign", action="store_true", help="sign it; else it is only checked")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="the owner's key, mode 0600")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the signed document goes")
+    parser.add_argument(
+        "--publish", type=Path, metavar="DIR", help="and a copy for the web server behind its URLs"
+    )
+    parser.add_argument("--json", action="store_true", help="answer in JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Check one document, and sign it if asked. Raises: UsageError, DocumentError."""
+    if arguments.sign != (arguments.key is not None and arguments.out is not None):
+        message = "--sign, --key and --out go together"
+        raise UsageError(message)
+    if arguments.publish is not None and not arguments.sign:
+        message = "--publish without --sign: members accept signed documents only"
+        raise UsageError(message)
+    payload = _bytes(arguments.source)
+    found = read_routes(payload) if arguments.routes else read_fleet(payload, clock.now())
+    if arguments.sign:
+        _sign(arguments, payload, found)
+    if arguments.json:
+        console.answer_json({**found.summary, "signed": arguments.sign})
+    else:
+        console.answer(
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.summary.items())
+        )
+
+
+def read_fleet(payload: bytes, now: float) -> Read:
+    """Read a fleet document that is to be used now. Raises: DocumentError with every problem."""
+    document = fleet.read(payload)
+    problems: list[Problem] = []
+    if document.expires_at <= now:
+        problems.append(Problem("$.expires_at", f"is {times.show(document.expires_at)}, which is past"))
+    if document.issued_at > now + _SKEW_S:
+        problems.append(Problem("$.issued_at", f"is {times.show(document.issued_at)}, which is to come"))
+    if problems:
+        raise DocumentError(fleet.WHAT, problems)
+    return Read(
+        what=fleet.WHAT,
+        payload_type=dsse.FLEET_TYPE,
+        version=document.version,
+        file="fleet.json",
+        summary={
+            "version": document.version,
+            "purpose": document.purpose,
+            "members": len(document.members),
+            "expires_at": times.show(document.expires_at),
+            "sha256": document.digest.hex(),
+        },
+    )
+
+
+def read_routes(payload: bytes) -> Read:
+    """Read a routes document. Raises: DocumentError with every problem."""
+    document = routes.read(payload)
+    return Read(
+        what=routes.WHAT,
+        payload_type=dsse.ROUTES_TYPE,
+        version=document.version,
+        file="routes.json",
+        summary={"version": document.version, "routes": len(document.routes)},
+    )
+
+
+def _sign(arguments: argparse.Namespace, payload: bytes, found: Read) -> None:
+    key = owner_key.load(arguments.key)
+    public = key.public_key().public_bytes_raw()
+    envelope = dsse.sign(payload, found.payload_type, key)
+    if arguments.publish is not None:
+        target = arguments.publish / found.file
+        if target.exists():
+            _check_succession(_bytes(target), payload, found, public)
+        _write(target, envelope)
+        console.story(f"published {target}")
+    _write(arguments.out, envelope)
+    console.story(f"signed {arguments.out} with the key {public.hex()}")
+
+
+def _check_succession(published: bytes, payload: bytes, found: Read, public: bytes) -> None:
+    """Refuse what members would refuse: a version that does not rise above the published one."""
+    try:
+        before = dsse.open_envelope(published, found.payload_type, (public,))
+        version = routes.read(before).version if found.what == routes.WHAT else fleet.read(before).version
+    except DocumentError as error:
+        message = f"what is published cannot be compared with: {error}"
+        raise UsageError(message, hint="is it another owner's? move it away to publish this one") from error
+    if before != payload and found.version <= version:
+        message = f"is {found.version}, want more than the published {version}"
+        raise DocumentError(found.what, [Problem("$.version", message)])
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise UsageError(message) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Replace the file at once: a web server must never hand out half of it."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        message = f"{path}: {error.strerror}"
+        raise UsageError(message) from error

@@ -1,0 +1,1 @@
+"""The unmodified program against an engine of our own: no command-line tool, no account, no network."""

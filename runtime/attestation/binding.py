@@ -1,0 +1,86 @@
+"""The binder: the 64 bytes that tie evidence to one connection, one direction and one epoch. Pure.
+
+    SHA-512( for each part: u16 length ‖ bytes )
+    parts = label, direction u8, epoch u32, transcript 32, exporter 32, SPKI of the Attester,
+            SPKI of the Verifier, the Verifier's nonce 32, the Attester's settings digest 32
+
+(docs/protocol.md, Binder; integers big-endian.) It is an SNP report's REPORT_DATA; its SHA-256 is what a
+TPM quote qualifies. Labels keep one use from passing for another: nothing ever signs caller-chosen bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import Enum, IntEnum
+from hashlib import sha256, sha512
+
+from runtime.errors import MalformedError
+
+BINDER_BYTES = 64
+MAX_SPKI_BYTES = 1024  # an uncompressed P-256 key is 91; leaves room for other kinds
+
+
+class Label(Enum):
+    """What the evidence is asked for."""
+
+    CHANNEL = b"tunnel-binder-channel-v1"
+    ENDPOINT = b"tunnel-binder-endpoint-v1"
+    OWNER = b"tunnel-binder-owner-v1"
+
+
+class Direction(IntEnum):
+    """Who shows to whom."""
+
+    CLIENT_TO_SERVER = 1
+    SERVER_TO_CLIENT = 2
+    OWNER_TO_MEMBER = 3
+
+
+def binder(
+    *,
+    label: Label,
+    direction: Direction,
+    epoch: int,
+    transcript: bytes,
+    exporter: bytes,
+    spki_attester: bytes,
+    spki_verifier: bytes,
+    verifier_nonce: bytes,
+    settings_digest: bytes,
+) -> bytes:
+    """Return the 64-byte binder; the only function that makes one.
+
+    Raises: MalformedError for a part of another length; nothing is padded or cut.
+    """
+    for name, value in (
+        ("transcript", transcript),
+        ("exporter", exporter),
+        ("nonce", verifier_nonce),
+        ("settings digest", settings_digest),
+    ):
+        if len(value) != 32:
+            raise MalformedError("binder", f"{name} is {len(value)} bytes, want 32")
+    for name, value in (("SPKI of the Attester", spki_attester), ("SPKI of the Verifier", spki_verifier)):
+        if not 1 <= len(value) <= MAX_SPKI_BYTES:
+            raise MalformedError("binder", f"{name} is {len(value)} bytes, want 1 to {MAX_SPKI_BYTES}")
+    if not 0 <= epoch < 1 << 32:
+        raise MalformedError("binder", f"epoch is {epoch}, want 32 bits")
+    parts = (
+        label.value,
+        bytes([direction]),
+        struct.pack(">I", epoch),
+        transcript,
+        exporter,
+        spki_attester,
+        spki_verifier,
+        verifier_nonce,
+        settings_digest,
+    )
+    return sha512(b"".join(struct.pack(">H", len(part)) + part for part in parts)).digest()
+
+
+def tpm_qualifying(value: bytes) -> bytes:
+    """Return what a TPM quote about this binder carries: its SHA-256, 32 bytes (a TPM may take no more)."""
+    if len(value) != BINDER_BYTES:
+        raise MalformedError("binder", f"is {len(value)} bytes, want {BINDER_BYTES}")
+    return sha256(value).digest()

@@ -1,0 +1,370 @@
+"""The words of attestation as types: what is believed at each step has a type of its own. Pure.
+
+    Evidence            the peer's bytes: believe nothing
+    Claims              what the hardware said, made only by `tees`, after its signature and chain held
+    AttestationResult   what the owner accepts, made only by `policy`
+
+Evidence on the wire (docs/protocol.md, Evidence); integers are big-endian:
+
+    | bytes | field                                                                     |
+    |-------|---------------------------------------------------------------------------|
+    | 4     | "CTE1"                                                                    |
+    | 1 + n | length and name of the format, ASCII                                      |
+    | then, per item, in ascending order of (kind, name), so that no item comes twice:  |
+    | 1     | kind: 1 a signed part, 2 an endorsement                                   |
+    | 1 + n | length and name, ASCII: one of those the format knows                     |
+    | 4 + n | length and bytes, at least one                                            |
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from runtime.documents.fleet import Grade, Role
+from runtime.documents.reference_values import SnpProduct
+from runtime.errors import MalformedError, TunnelError
+
+MAX_EVIDENCE_SIZE = 256 * 1024  # bytes; an SNP report with its chain and revocation list is under 16 KiB
+
+_MAGIC = b"CTE1"
+_PART, _ENDORSEMENT = 1, 2
+_WHAT = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    parts: frozenset[str]  # all of them required
+    endorsements: frozenset[str]  # all of them optional: `verify` says what is missing
+
+
+FORMATS: Mapping[str, _Format] = MappingProxyType(
+    {"snp": _Format(frozenset({"report"}), frozenset({"vek", "intermediate", "root", "crl", "cert_table"}))}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What an Attester hands over: signed parts, and the Endorsements that travel with them."""
+
+    format: str
+    parts: Mapping[str, bytes]
+    endorsements: Mapping[str, bytes]
+
+
+def encode(evidence: Evidence) -> bytes:
+    """Return the wire form. Raises: MalformedError for an unknown format or name, or too many bytes."""
+    _check_names(evidence)
+    name = evidence.format.encode("ascii")
+    out = [_MAGIC, bytes([len(name)]), name]
+    for kind, items in ((_PART, evidence.parts), (_ENDORSEMENT, evidence.endorsements)):
+        for item, value in sorted(items.items()):
+            if not value:
+                raise MalformedError(_WHAT, f"{item} is empty")
+            out.append(
+                struct.pack(">BB", kind, len(item)) + item.encode("ascii") + struct.pack(">I", len(value))
+            )
+            out.append(value)
+    data = b"".join(out)
+    if len(data) > MAX_EVIDENCE_SIZE:
+        raise MalformedError(_WHAT, f"is {len(data)} bytes, want at most {MAX_EVIDENCE_SIZE}")
+    return data
+
+
+def decode(data: bytes) -> Evidence:
+    """Read the wire form: exactly one spelling, nothing behind it. Raises: MalformedError."""
+    if len(data) > MAX_EVIDENCE_SIZE:
+        raise MalformedError(_WHAT, f"is {len(data)} bytes, want at most {MAX_EVIDENCE_SIZE}")
+    reader = _Reader(data)
+    if reader.take(4, "the magic") != _MAGIC:
+        raise MalformedError(_WHAT, "does not begin with CTE1", offset=0)
+    name = reader.name()
+    items: dict[int, dict[str, bytes]] = {_PART: {}, _ENDORSEMENT: {}}
+    last = (0, "")
+    while reader.offset < len(data):
+        start = reader.offset
+        kind = reader.take(1, "a kind")[0]
+        if kind not in items:
+            raise MalformedError(_WHAT, f"has an item of kind {kind}, want 1 or 2", offset=start)
+        item = reader.name()
+        if (kind, item) <= last:
+            raise MalformedError(_WHAT, f"has {item!r} twice or out of order", offset=start)
+        last = (kind, item)
+        size = int.from_bytes(reader.take(4, "a length"), "big")
+        if size == 0:
+            raise MalformedError(_WHAT, f"{item} is empty", offset=start)
+        items[kind][item] = reader.take(size, item)
+    evidence = Evidence(format=name, parts=items[_PART], endorsements=items[_ENDORSEMENT])
+    _check_names(evidence)
+    return evidence
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.offset = data, 0
+
+    def take(self, size: int, what: str) -> bytes:
+        end = self.offset + size
+        if end > len(self.data):
+            raise MalformedError(_WHAT, f"ends inside {what}", offset=self.offset)
+        start, self.offset = self.offset, end
+        return self.data[start:end]
+
+    def name(self) -> str:
+        start = self.offset
+        raw = self.take(self.take(1, "a name's length")[0], "a name")
+        if not raw.isascii() or not raw:
+            raise MalformedError(_WHAT, "has a name that is empty or not ASCII", offset=start)
+        return raw.decode("ascii")
+
+
+def _check_names(evidence: Evidence) -> None:
+    known = FORMATS.get(evidence.format)
+    if known is None:
+        raise MalformedError(_WHAT, f"has the format {evidence.format!r}, want one of {sorted(FORMATS)}")
+    if set(evidence.parts) != known.parts:
+        raise MalformedError(_WHAT, f"has the parts {sorted(evidence.parts)}, want {sorted(known.parts)}")
+    unknown = set(evidence.endorsements) - known.endorsements
+    if unknown:
+        raise MalformedError(_WHAT, f"has unknown endorsements {sorted(unknown)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndorsementRef:
+    """One endorsement that the evidence lacks: the name it travels under, and where AMD's KDS keeps it."""
+
+    name: str
+    path: str  # of AMD's key distribution service (AMD 57230), without scheme and host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRoot:
+    """A root certificate by the SHA-256 of its DER; whatever chains to a `test` root is grade T."""
+
+    kind: Literal["hardware", "test"]
+    vendor: Literal["amd"]
+    product: SnpProduct
+    sha256: bytes  # 32
+
+
+class Reason(StrEnum):
+    """Why a check fails: what code, tests, logs and metrics share. Sentences are for people."""
+
+    MALFORMED = "malformed"
+    DOCUMENT = "document"
+    MEMBER = "member"
+    ROLE = "role"
+    INSTANCE = "instance"
+    SETTINGS = "settings"
+    BINDING = "binding"
+    CHAIN = "chain"
+    SIGNATURE = "signature"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    REVOCATION_UNKNOWN = "revocation_unknown"
+    CHIP_ID = "chip_id"
+    CSP_ID = "csp_id"
+    TCB = "tcb"
+    PRODUCT = "product"
+    KNOWN_WEAK = "known_weak"
+    VERSION = "version"
+    SIGNER = "signer"
+    DEBUG = "debug"
+    MIGRATION = "migration"
+    VMPL = "vmpl"
+    GUEST_POLICY = "guest_policy"
+    PLATFORM = "platform"
+    GUEST_SVN = "guest_svn"
+    SIGNING_KEYS = "signing_keys"
+    MITIGATIONS = "mitigations"
+    MEASUREMENT = "measurement"
+    IMAGE = "image"
+    GRADE = "grade"
+    PURPOSE = "purpose"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at: what was wanted, what was found, who vouches for what was found."""
+
+    id: str
+    reason: Reason
+    ok: bool
+    expected: str
+    actual: str
+    source: str
+    remedy: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects checks, so that a refusal names every failed one and not only the first."""
+
+    checks: list[Check] = field(default_factory=list)
+
+    def require(  # the fields of a Check, one by one, so that no call can leave one out
+        self,
+        ok: bool,  # noqa: FBT001 - what is required reads best first
+        check: str,
+        reason: Reason,
+        *,
+        expected: str,
+        actual: str,
+        source: str,
+        remedy: str,
+    ) -> bool:
+        """Note one check; returns `ok` for the steps that make sense only after it."""
+        self.checks.append(
+            Check(
+                id=check, reason=reason, ok=ok, expected=expected, actual=actual, source=source, remedy=remedy
+            )
+        )
+        return ok
+
+    def failed(self) -> tuple[Check, ...]:
+        """Return the failed checks, in order."""
+        return tuple(check for check in self.checks if not check.ok)
+
+    def settle(self) -> None:
+        """Raises: EvidenceRefusedError if any check failed."""
+        if failed := self.failed():
+            raise EvidenceRefusedError(failed)
+
+
+class EvidenceRefusedError(TunnelError):
+    """Evidence was read and is refused: every failed check of the stage that refused it."""
+
+    exit_status = 10
+    code = "evidence_refused"
+
+    def __init__(self, checks: Iterable[Check]) -> None:
+        self.checks = tuple(checks)
+        super().__init__("evidence refused\n" + "\n".join(explain(self.checks)))
+
+    @property
+    def reasons(self) -> frozenset[Reason]:
+        """Why, without the sentences."""
+        return frozenset(check.reason for check in self.checks)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (EvidenceRefusedError, (self.checks,))
+
+
+def explain(checks: Iterable[Check]) -> list[str]:
+    """Return one aligned line per check."""
+    rows = list(checks)
+    width = max((len(check.id) for check in rows), default=0)
+    return [
+        f"  {check.id:<{width}}  is {check.actual}, want {check.expected} (according to {check.source}); "
+        f"hint: {check.remedy}"
+        for check in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tcb:
+    """Security version numbers of a chip's firmware parts (AMD 56860, TCB_VERSION), 0..255 each."""
+
+    fmc: int | None  # Turin and later only
+    bootloader: int
+    tee: int
+    snp: int
+    microcode: int
+
+    def components(self) -> dict[str, int]:
+        """Return the parts this product has, by the names the fleet document uses."""
+        parts = {} if self.fmc is None else {"fmc": self.fmc}
+        return parts | {
+            "bootloader": self.bootloader,
+            "tee": self.tee,
+            "snp": self.snp,
+            "microcode": self.microcode,
+        }
+
+    def reaches(self, floor: Mapping[str, int]) -> bool:
+        """Tell whether every part of `floor` exists here and is not below it."""
+        mine = self.components()
+        return all(name in mine and mine[name] >= least for name, least in floor.items())
+
+    def __str__(self) -> str:
+        return " ".join(f"{name} {value}" for name, value in self.components().items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a genuine chip signed; field names as in AMD 56860, table 23. Made by `tees` alone."""
+
+    tee: Literal["snp"]
+    product: SnpProduct
+    report_version: int
+    guest_svn: int
+    policy: int  # 64 bits
+    platform_info: int  # 64 bits
+    vmpl: int
+    report_data: bytes  # 64
+    measurement: bytes  # 48
+    host_data: bytes  # 32
+    id_key_digest: bytes  # 48
+    author_key_digest: bytes  # 48
+    author_key_en: bool
+    report_id_ma: bytes  # 32
+    chip_id: bytes  # 64; zeros when a VLEK signed
+    signer: Literal["vcek", "vlek"]
+    csp_id: str | None  # of a VLEK: which cloud, and where
+    current_tcb: Tcb
+    reported_tcb: Tcb
+    committed_tcb: Tcb
+    launch_tcb: Tcb
+    current_version: tuple[int, int, int]  # firmware: major, minor, build
+    committed_version: tuple[int, int, int]
+    mitigations: tuple[int, int] | None  # launch and current vectors; None before report version 5
+    root: TrustRoot
+    revocation_checked: bool
+    endorsed_until: int  # Unix seconds: the first moment at which an endorsement is no longer valid
+    newest_endorsement: int  # Unix seconds: the newest signed timestamp among the endorsements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One claim that was accepted, and who measured or vouches for it."""
+
+    claim: str
+    value: str
+    measured_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedWaiver:
+    """A named exception of the owner's that let a failed check pass."""
+
+    name: str
+    check: str
+    reason: str
+    not_after: int  # Unix seconds
+    actual: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationResult:
+    """The owner's law accepts this peer: who it is, and on whose word. Made by `policy` alone."""
+
+    member: str
+    role: Role
+    grade: Grade
+    purpose: Literal["production", "test"]
+    image: str | None  # None only under a waiver of image.measured
+    instance: str
+    statements: tuple[Statement, ...]
+    not_proven: tuple[str, ...]
+    waivers: tuple[AppliedWaiver, ...]
+    warnings: tuple[str, ...]
+    evidence_sha256: bytes  # 32
+    document_sha256: bytes  # 32
+    document_version: int
+    appraised_at: int  # Unix seconds
+    endorsed_until: int  # Unix seconds; attest again before
+    newest_endorsement: int  # Unix seconds; no clock of ours may be behind it

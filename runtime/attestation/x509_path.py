@@ -1,0 +1,392 @@
+"""Vendor certificate paths: exactly root → intermediate → leaf, under a root pinned by its hash. Pure.
+
+No path is searched for and no extension is ignored because it is unknown: the shape of AMD's three
+certificates is written down (AMD 57230, sections 2 to 4) and anything else is refused. Whatever the
+`cryptography` package raises about a certificate ends here as MalformedError.
+
+Not defended: AMD publishes one revocation list per signer kind under the same root, and the lists do
+not say which kind they are for; a fresh VCEK list therefore also passes for VLEK evidence.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+
+from runtime.attestation.model import Findings, Reason, TrustRoot
+from runtime.documents import times
+from runtime.errors import MalformedError
+
+# Specification constants: AMD 57230, "Versioned Chip Endorsement Key (VCEK) Certificate and KDS Interface".
+_AMD_NAME = {
+    NameOID.ORGANIZATIONAL_UNIT_NAME.dotted_string: "Engineering",
+    NameOID.COUNTRY_NAME.dotted_string: "US",
+    NameOID.LOCALITY_NAME.dotted_string: "Santa Clara",
+    NameOID.STATE_OR_PROVINCE_NAME.dotted_string: "CA",
+    NameOID.ORGANIZATION_NAME.dotted_string: "Advanced Micro Devices",
+}
+_COMMON_NAME = NameOID.COMMON_NAME.dotted_string
+_PSS_SALT_BYTES = 48
+_RSA_BITS = 4096
+
+# Ours.
+MAX_CERTIFICATE_SIZE = 16 * 1024  # bytes; AMD's are under 2 KiB
+MAX_CRL_SIZE = 64 * 1024  # bytes; AMD's are under 2 KiB
+_PEM = b"-----BEGIN CERTIFICATE-----"
+# What `cryptography` is known to raise while it reads hostile certificates and lists.
+_READ_ERRORS = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate, every field read; nothing about it is verified."""
+
+    der: bytes
+    serial: int
+    subject: bytes  # DER of the name
+    issuer: bytes  # DER of the name
+    attributes: tuple[tuple[str, str], ...]  # of the subject: dotted OID and text, sorted
+    not_before: int  # Unix seconds, inclusive
+    not_after: int  # Unix seconds, inclusive
+    public_key: PublicKey
+    key_usage: x509.KeyUsage | None
+    basic_constraints: x509.BasicConstraints | None
+    unrecognised: Mapping[str, bytes]  # dotted OID -> value of extensions that X.509 does not define
+    critical: frozenset[str]  # dotted OIDs
+    tbs: bytes
+    signature: bytes
+    pss_sha384: bool  # signed with RSASSA-PSS, SHA-384, MGF1 over SHA-384, salt of 48 bytes
+
+
+def load(data: bytes, what: str) -> Certificate:
+    """Read one certificate, DER or a single PEM block. Raises: MalformedError."""
+    if len(data) > MAX_CERTIFICATE_SIZE:
+        raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CERTIFICATE_SIZE}")
+    if data.count(_PEM) > 1:
+        raise MalformedError(what, "holds several certificates, want one")
+    # AMD gives every VEK the serial number 0, about which `cryptography` warns while loading and again
+    # while reading the serial; nowhere else is this warning silenced.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
+            pem = data.lstrip().startswith(_PEM)
+            return _read((x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data))
+        except _READ_ERRORS as error:
+            raise MalformedError(what, f"is no certificate that can be read: {error}") from error
+
+
+def _read(certificate: x509.Certificate) -> Certificate:
+    key = certificate.public_key()
+    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        message = "its key is neither RSA nor elliptic curve"
+        raise TypeError(message)
+    extensions = list(certificate.extensions)
+    values = [extension.value for extension in extensions]
+    attributes = [(item.oid.dotted_string, _text(item.value)) for item in certificate.subject]
+    return Certificate(
+        der=certificate.public_bytes(serialization.Encoding.DER),
+        serial=certificate.serial_number,
+        subject=certificate.subject.public_bytes(),
+        issuer=certificate.issuer.public_bytes(),
+        attributes=tuple(sorted(attributes)),
+        not_before=int(certificate.not_valid_before_utc.timestamp()),
+        not_after=int(certificate.not_valid_after_utc.timestamp()),
+        public_key=key,
+        key_usage=next((value for value in values if isinstance(value, x509.KeyUsage)), None),
+        basic_constraints=next((value for value in values if isinstance(value, x509.BasicConstraints)), None),
+        unrecognised={
+            value.oid.dotted_string: value.value
+            for value in values
+            if isinstance(value, x509.UnrecognizedExtension)
+        },
+        critical=frozenset(extension.oid.dotted_string for extension in extensions if extension.critical),
+        tbs=certificate.tbs_certificate_bytes,
+        signature=certificate.signature,
+        pss_sha384=_is_pss_sha384(certificate),
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.hex()
+
+
+def _is_pss_sha384(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
+    parameters = signed.signature_algorithm_parameters
+    return (
+        signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+        and isinstance(parameters, padding.PSS)
+        and parameters == _PSS
+        and isinstance(signed.signature_hash_algorithm, hashes.SHA384)
+    )
+
+
+_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=_PSS_SALT_BYTES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """The three certificates that were offered; `check_path` finds out whether they hold."""
+
+    root: Certificate
+    intermediate: Certificate
+    leaf: Certificate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The common names that one product line and one kind of signer have."""
+
+    root: str
+    intermediate: str
+    leaf: str
+
+
+def pinned(findings: Findings, root: Certificate, roots: tuple[TrustRoot, ...]) -> TrustRoot | None:
+    """Note whether the root is one of `roots`; return it."""
+    digest = sha256(root.der).digest()
+    found = next((known for known in roots if known.sha256 == digest), None)
+    findings.require(
+        found is not None,
+        "chain.root",
+        Reason.CHAIN,
+        expected=", ".join(f"{known.product} {known.sha256.hex()[:16]}…" for known in roots)
+        or "no root at all",
+        actual=digest.hex()[:16] + "…",
+        source="SHA-256 of the root certificate",
+        remedy="hardware chains to AMD's own root; a simulated TEE is accepted by tests only",
+    )
+    return found
+
+
+def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
+    """Note every check of the path but the pin: names, authority, signatures, dates."""
+    _check_names(findings, path, names)
+    _check_authority(findings, path)
+    for role, child, parent in (
+        ("root", path.root, path.root),
+        ("intermediate", path.intermediate, path.root),
+        ("leaf", path.leaf, path.intermediate),
+    ):
+        findings.require(
+            child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs),
+            f"chain.signature.{role}",
+            Reason.CHAIN,
+            expected=f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
+            actual="one that does not verify" if child.pss_sha384 else "another algorithm",
+            source=f"the {role} certificate",
+            remedy="fetch the certificate chain of this chip's product line again",
+        )
+        findings.require(
+            child.not_before <= now <= child.not_after,
+            f"chain.dates.{role}",
+            Reason.EXPIRED,
+            expected=f"a time from {times.show(child.not_before)} to {times.show(child.not_after)}",
+            actual=times.show(now),
+            source=f"the {role} certificate",
+            remedy="fetch a current certificate, and look at this machine's clock",
+        )
+
+
+def _check_names(findings: Findings, path: Path, names: Names) -> None:
+    for role, certificate, parent, common_name in (
+        ("root", path.root, path.root, names.root),
+        ("intermediate", path.intermediate, path.root, names.intermediate),
+        ("leaf", path.leaf, path.intermediate, names.leaf),
+    ):
+        wanted = tuple(sorted((_AMD_NAME | {_COMMON_NAME: common_name}).items()))
+        findings.require(
+            certificate.attributes == wanted and certificate.issuer == parent.subject,
+            f"chain.names.{role}",
+            Reason.CHAIN,
+            expected=f"AMD's CN={common_name} issued by CN={_common_name(parent)}",
+            actual=f"CN={_common_name(certificate)}"
+            + ("" if certificate.issuer == parent.subject else " issued by another name"),
+            source=f"the {role} certificate",
+            remedy="offer the chain of the chip's own product line and kind of signing key",
+        )
+
+
+def _check_authority(findings: Findings, path: Path) -> None:
+    root, middle, leaf = path.root, path.intermediate, path.leaf
+    facts = {
+        "root": _is_authority(root, crl=True, path_length=None),
+        "intermediate": _is_authority(middle, crl=False, path_length=0),
+        "leaf": _is_end_entity(leaf),
+    }
+    for role, ok in facts.items():
+        findings.require(
+            ok,
+            f"chain.authority.{role}",
+            Reason.CHAIN,
+            expected="the key, the CA flags and the extensions that AMD gives this certificate",
+            actual="others",
+            source=f"the {role} certificate",
+            remedy="a certificate of this shape was not made by AMD: find out who made it",
+        )
+
+
+def _is_authority(certificate: Certificate, *, crl: bool, path_length: int | None) -> bool:
+    usage, constraints, key = certificate.key_usage, certificate.basic_constraints, certificate.public_key
+    return (
+        isinstance(key, rsa.RSAPublicKey)
+        and key.key_size == _RSA_BITS
+        and usage is not None
+        and usage.key_cert_sign
+        and usage.crl_sign == crl
+        and constraints is not None
+        and constraints.ca
+        and constraints.path_length == path_length
+        and certificate.critical
+        <= {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
+    )
+
+
+def _is_end_entity(certificate: Certificate) -> bool:
+    key = certificate.public_key
+    return (
+        isinstance(key, ec.EllipticCurvePublicKey)
+        and isinstance(key.curve, ec.SECP384R1)
+        and (certificate.basic_constraints is None or not certificate.basic_constraints.ca)
+        and (certificate.key_usage is None or not certificate.key_usage.key_cert_sign)
+        and not certificate.critical
+    )
+
+
+def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
+    """Tell whether an RSA key made this PSS SHA-384 signature; any other kind of key did not."""
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    try:
+        key.verify(signature, message, _PSS, hashes.SHA384())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _common_name(certificate: Certificate) -> str:
+    return next((text for oid, text in certificate.attributes if oid == _COMMON_NAME), "(none)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationList:
+    """One certificate revocation list, every field read; nothing about it is verified."""
+
+    issuer: bytes  # DER of the name
+    this_update: int  # Unix seconds
+    next_update: int  # Unix seconds
+    serials: frozenset[int]
+    critical: bool  # it has a critical extension: a delta list, or one of part of the certificates
+    tbs: bytes
+    signature: bytes
+    pss_sha384: bool
+
+
+def load_crl(data: bytes) -> RevocationList:
+    """Read one revocation list, DER. Raises: MalformedError."""
+    what = "revocation list"
+    if len(data) > MAX_CRL_SIZE:
+        raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CRL_SIZE}")
+    try:
+        crl = x509.load_der_x509_crl(data)
+        following = crl.next_update_utc
+        if following is None:
+            raise MalformedError(what, "does not say when the next one comes")
+        return RevocationList(
+            issuer=crl.issuer.public_bytes(),
+            this_update=int(crl.last_update_utc.timestamp()),
+            next_update=int(following.timestamp()),
+            serials=frozenset(entry.serial_number for entry in crl),
+            critical=any(extension.critical for extension in crl.extensions),
+            tbs=crl.tbs_certlist_bytes,
+            signature=crl.signature,
+            pss_sha384=_is_pss_sha384(crl),
+        )
+    except _READ_ERRORS as error:
+        raise MalformedError(what, f"cannot be read: {error}") from error
+
+
+def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: int) -> None:
+    """Note whether the list is the root's own and current, and whether it names the intermediate.
+
+    A leaf is not looked up: AMD gives every VEK the serial number 0 and revokes by TCB version instead.
+    """
+    root, source = path.root, "the revocation list"
+    findings.require(
+        crl.issuer == root.subject
+        and not crl.critical
+        and crl.pss_sha384
+        and verifies(root.public_key, crl.signature, crl.tbs),
+        "revocation.signature",
+        Reason.REVOCATION_UNKNOWN,
+        expected=f"a complete list signed by {_common_name(root)!r}",
+        actual="another list",
+        source=source,
+        remedy="fetch the revocation list of the chip's product line",
+    )
+    findings.require(
+        crl.this_update <= now < crl.next_update,
+        "revocation.dates",
+        Reason.REVOCATION_UNKNOWN,
+        expected=f"a time from {times.show(crl.this_update)} and before {times.show(crl.next_update)}",
+        actual=times.show(now),
+        source=source,
+        remedy="fetch a current revocation list, and look at this machine's clock",
+    )
+    findings.require(
+        path.intermediate.serial not in crl.serials,
+        "revocation.intermediate",
+        Reason.REVOKED,
+        expected=f"no entry for serial {path.intermediate.serial:#x}",
+        actual="an entry for it",
+        source=source,
+        remedy="AMD revoked this signing key: fetch the present chain and endorsement of the chip",
+    )
+
+
+def der_integer(data: bytes, what: str) -> int:
+    """Read a DER INTEGER from 0 to 255 that fills `data`, in its one spelling. Raises: MalformedError.
+
+    Prefixes, suffixes and padded forms were accepted by other verifiers: 0xDB is 02 02 00 DB and no other.
+    """
+    value = data[-1] if data else 0
+    if data != (bytes([2, 1, value]) if value < 0x80 else bytes([2, 2, 0, value])):
+        raise MalformedError(what, f"is {data[:16].hex()}, want one canonical INTEGER from 0 to 255")
+    return value
+
+
+def der_ia5_string(data: bytes, what: str) -> str:
+    """Read a DER IA5String of 1 to 127 printable characters that fills `data`. Raises: MalformedError."""
+    text = data[2:]
+    if data[:1] != b"\x16" or not 1 <= len(text) <= 127 or data[1] != len(text):
+        raise MalformedError(what, f"is {data[:16].hex()}, want one IA5String of 1 to 127 characters")
+    if not all(0x20 <= byte < 0x7F for byte in text):
+        raise MalformedError(what, "has characters that are not printable ASCII")
+    return text.decode("ascii")
+
+
+def der_octets(data: bytes, size: int, what: str) -> bytes:
+    """Read `size` bytes, bare or as a DER OCTET STRING: AMD has issued both. Raises: MalformedError."""
+    if len(data) == size:
+        return data
+    if len(data) == size + 2 and data[:2] == bytes([4, size]):
+        return data[2:]
+    raise MalformedError(what, f"is {len(data)} bytes, want {size} or an OCTET STRING of {size}")

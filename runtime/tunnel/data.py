@@ -1,0 +1,285 @@
+"""A data connection as the tunnel client sees it: dial, check the pin, join, then serve streams. I/O.
+
+Not one byte is sent over a connection whose certificate is not the one the session named, and no
+stream is served before the server proved that it holds the session's join secret on this very TLS
+connection. Whether a hostname may be served is asked again for each stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, cast
+
+from runtime.errors import MalformedError, PeerError, TunnelError, UnreachableError, UsageError
+from runtime.tunnel.data_tls import ALPN, client_context, client_finished
+from runtime.tunnel.frames import OpenRequest, ResetCode
+from runtime.tunnel.join import (
+    JOINED_FRAME_BYTES,
+    Direction,
+    Join,
+    check_proof,
+    decode_joined,
+    join_proof,
+)
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.mux import Mux
+from runtime.tunnel.routing import SessionId, normal_pattern, patterns_of
+from runtime.tunnel.socket_end import Dialer, SocketEnd
+from runtime.tunnel.stream import Far, Stream, StreamSink
+from runtime.tunnel.tls_end import TlsEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a route's visitors go. `http`: their TLS ends here, by `ssl_context`; `tls`: it does not."""
+
+    kind: Literal["tls", "http"]
+    host: str
+    port: int
+    ssl_context: ssl.SSLContext | None  # see `tls_end.visitor_context`
+
+    def __post_init__(self) -> None:
+        if (self.kind == "http") is not (self.ssl_context is not None):
+            raise UsageError("an http origin needs a TLS context, a tls origin must not have one")
+
+
+class OriginTable:
+    """What this client serves now: routes by hostname pattern, and the hostnames the server granted.
+
+    Both are replaced as a whole; streams that are open stay.
+    """
+
+    def __init__(self, routes: Mapping[str, Origin], granted: frozenset[str]) -> None:
+        self._routes: dict[str, Origin] = {}
+        self._granted: frozenset[str] = frozenset()
+        self.set_routes(routes)
+        self.set_granted(granted)
+
+    def set_routes(self, routes: Mapping[str, Origin]) -> None:
+        """Replace the routes. Raises MalformedError for a pattern that is none."""
+        self._routes = {normal_pattern(pattern): origin for pattern, origin in routes.items()}
+
+    def set_granted(self, hostnames: frozenset[str]) -> None:
+        """Replace the granted hostnames. Raises MalformedError for a pattern that is none."""
+        self._granted = frozenset(normal_pattern(hostname) for hostname in hostnames)
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        """List what the session's OFFER says: the patterns that have a route."""
+        return tuple(sorted(self._routes))
+
+    def find(self, hostname: str) -> Origin | ResetCode:
+        """Return the origin for one stream, or why there is none."""
+        patterns = patterns_of(hostname)
+        if self._granted.isdisjoint(patterns):
+            return ResetCode.NOT_GRANTED
+        for pattern in patterns:
+            if pattern in self._routes:
+                return self._routes[pattern]
+        return ResetCode.NO_ROUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinTicket:
+    """What the session hands over for one data connection; the counter is used up by it."""
+
+    session: SessionId
+    epoch: int
+    worker: int
+    counter: int
+    secret: bytes = field(repr=False)  # 32 bytes
+    certificate_sha256: bytes
+
+    def proof(self, direction: Direction, finished: bytes) -> bytes:
+        """Compute one direction's proof for this connection. Raises MalformedError."""
+        return join_proof(
+            self.secret,
+            direction=direction,
+            session=self.session,
+            epoch=self.epoch,
+            worker=self.worker,
+            counter=self.counter,
+            certificate_sha256=self.certificate_sha256,
+            finished=finished,
+        )
+
+
+class DataConnection:
+    """One joined data connection. `closed` ends with None after a drain, else with the error."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits, origins: OriginTable) -> None:
+        self.closed: asyncio.Future[TunnelError | None] = loop.create_future()
+        self._loop = loop
+        self._limits = limits
+        self._origins = origins
+        self._dialer = Dialer(loop=loop, limits=limits)
+        self.mux = Mux(loop=loop, limits=limits, accept=self._accept, on_closed=self._on_closed)
+
+    @property
+    def streams(self) -> int:
+        """Count the streams open now."""
+        return self.mux.streams
+
+    def goaway(self) -> None:
+        """Ask for no new streams; the connection closes when the last one ends."""
+        self.mux.goaway()
+
+    async def drain(self, deadline_s: float) -> None:
+        """Go away, wait for the streams, and cut what is left at the deadline."""
+        self.goaway()
+        await asyncio.wait([self.closed], timeout=deadline_s)
+        if not self.closed.done():
+            self.abort()
+            await asyncio.wait([self.closed], timeout=deadline_s)
+
+    def abort(self) -> None:
+        """Cut the connection and its streams at once."""
+        self._dialer.cancel()
+        self.mux.abort()
+
+    def _on_closed(self, mux: Mux, error: PeerError | None) -> None:
+        del mux
+        self._dialer.cancel()
+        if not self.closed.done():
+            self.closed.set_result(error)
+
+    def _accept(self, stream: Stream, request: OpenRequest) -> StreamSink | ResetCode:
+        origin = self._origins.find(request.hostname)
+        if isinstance(origin, ResetCode):
+            return origin
+        if origin.ssl_context is None:
+            return self._dial(origin, stream)
+        return TlsEnd(
+            context=origin.ssl_context,
+            stream=stream,
+            loop=self._loop,
+            limits=self._limits,
+            on_secured=partial(self._dial, origin),
+        )
+
+    def _dial(self, origin: Origin, far: Far) -> StreamSink:
+        end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST)
+        self._dialer.dial(
+            lambda factory: self._loop.create_connection(factory, origin.host, origin.port), end, far
+        )
+        return end
+
+
+async def connect(
+    address: tuple[str, int],
+    *,
+    ticket: JoinTicket,
+    origins: OriginTable,
+    limits: Limits,
+    deadline_s: float,
+) -> DataConnection:
+    """Dial a worker's data port and join.
+
+    Raises:
+        UnreachableError: nothing answered within the deadline.
+        PeerError: `pin_mismatch`, `alpn_mismatch`, `join_refused`.
+    """
+    loop = asyncio.get_running_loop()
+    connection = DataConnection(loop=loop, limits=limits, origins=origins)
+    joiner = _Joiner(loop=loop, ticket=ticket, mux=connection.mux)
+    try:
+        async with asyncio.timeout(deadline_s):
+            await loop.create_connection(
+                lambda: joiner, *address, ssl=client_context(), server_hostname="", ssl_shutdown_timeout=1.0
+            )
+            await joiner.joined
+    except OSError as error:  # ssl.SSLError and TimeoutError are
+        why = "deadline" if isinstance(error, TimeoutError) else str(error)
+        raise UnreachableError(f"data connection to {address[0]}:{address[1]}: {why}") from error
+    finally:
+        if not joiner.succeeded:
+            joiner.abort()
+    return connection
+
+
+class _Joiner(asyncio.Protocol):
+    """Check the pin, send JOIN, check JOINED, hand the transport to the mux."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, ticket: JoinTicket, mux: Mux) -> None:
+        self.joined: asyncio.Future[None] = loop.create_future()
+        self.succeeded = False
+        self._ticket = ticket
+        self._mux = mux
+        self._held = b""
+        self._finished = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        try:
+            self._send_join(self._transport)
+        except TunnelError as error:
+            self._fail(error)
+
+    def data_received(self, data: bytes) -> None:
+        if self.joined.done():
+            return
+        self._held += data
+        if len(self._held) < JOINED_FRAME_BYTES:
+            return
+        try:
+            got = decode_joined(self._held[:JOINED_FRAME_BYTES])
+            check_proof(got, self._ticket.proof(Direction.SERVER_TO_CLIENT, self._finished))
+        except MalformedError as error:
+            self._fail(PeerError("join_refused", str(error)))
+        except PeerError as error:
+            self._fail(error)
+        else:
+            self._hand_over(self._held[JOINED_FRAME_BYTES:])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(PeerError("join_refused", "closed before it answered", remote=True))
+
+    def abort(self) -> None:
+        if not self.joined.done():
+            self.joined.cancel()
+        elif not self.joined.cancelled():
+            self.joined.exception()  # seen: the caller raises it, or something earlier
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send_join(self, transport: asyncio.Transport) -> None:
+        tls = cast("ssl.SSLObject", transport.get_extra_info("ssl_object"))
+        certificate = tls.getpeercert(binary_form=True) or b""
+        digest = hashlib.sha256(certificate).digest()
+        if not hmac.compare_digest(digest, self._ticket.certificate_sha256):
+            want = self._ticket.certificate_sha256.hex()
+            raise PeerError("pin_mismatch", f"certificate {digest.hex()}, want {want}")
+        if tls.selected_alpn_protocol() != ALPN:
+            raise PeerError("alpn_mismatch", f"ALPN is {tls.selected_alpn_protocol()}, want {ALPN}")
+        self._finished = client_finished(tls)
+        ticket = self._ticket
+        join = Join(
+            session=ticket.session,
+            epoch=ticket.epoch,
+            worker=ticket.worker,
+            counter=ticket.counter,
+            proof=ticket.proof(Direction.CLIENT_TO_SERVER, self._finished),
+        )
+        transport.write(join.encode())
+
+    def _hand_over(self, rest: bytes) -> None:
+        transport = cast("asyncio.Transport", self._transport)
+        self.succeeded = True
+        self.joined.set_result(None)
+        transport.set_protocol(self._mux)
+        self._mux.connection_made(transport)
+        if rest:
+            self._mux.data_received(rest)
+
+    def _fail(self, error: TunnelError) -> None:
+        if not self.joined.done():
+            self.joined.set_exception(error)
+        if self._transport is not None:
+            self._transport.abort()

@@ -1,0 +1,380 @@
+"""Carry many streams over one transport: batching, credit, fairness, and no task anywhere. I/O.
+
+All frames of one loop turn leave in one `writelines` (one TLS record for small ones); payloads of
+16 KiB and more are not copied; a stream sends at most 64 KiB per turn, in turn with the others.
+Only the server opens streams. A peer that breaks a rule costs its own connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+from runtime.errors import MalformedError, PeerError
+from runtime.tunnel.frames import (
+    HEADER_BYTES,
+    MAX_STREAM,
+    Chunk,
+    CloseCode,
+    Decoder,
+    FrameError,
+    FrameType,
+    OpenRequest,
+    ResetCode,
+    frame,
+    goaway,
+    header,
+    read_close,
+    read_credit,
+    read_reset,
+)
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.stream import UNJOINED, Stream, StreamSink
+
+_LINGER_S = 1.0  # what a closing connection gets to deliver its last frame
+_DATA, _END = int(FrameType.DATA), int(FrameType.END)
+
+
+Accept: TypeAlias = Callable[[Stream, OpenRequest], StreamSink | ResetCode]
+OnClosed: TypeAlias = Callable[["Mux", PeerError | None], None]
+
+
+class Mux(asyncio.Protocol):
+    """One data connection that has joined. With `accept` it is the client's end, without the server's."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        accept: Accept | None,
+        on_closed: OnClosed,
+        on_going: Callable[[Mux], None] | None = None,
+    ) -> None:
+        self.limits = limits
+        self.received_bytes = 0
+        self.sent_bytes = 0
+        self._loop = loop
+        self._accept = accept
+        self._on_closed: OnClosed | None = on_closed
+        self._on_going = on_going  # told when the peer wants no new streams
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder()
+        self._streams: dict[int, Stream] = {}
+        self._last = 0  # the highest stream ever opened
+        self._ready: deque[Stream] = deque()  # streams with something to send, whose turn comes in order
+        self._small: list[Chunk] = []  # frames of this turn to be joined
+        self._writes: list[Chunk] = []  # what this turn writes
+        self._gathered = 0  # bytes in both
+        self._scheduled = self._blocked = self._closing = False
+        self._going = self._peer_going = False
+        self._error: PeerError | None = None
+        self._heard = True
+        self._silent_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ------------------------------------------------------------------ for the owner
+
+    @property
+    def streams(self) -> int:
+        """Count the streams open now."""
+        return len(self._streams)
+
+    @property
+    def can_open(self) -> bool:
+        """Whether `open` would be allowed now."""
+        full = len(self._streams) >= self.limits.max_streams or self._last >= MAX_STREAM
+        return not (full or self._closing or self._going or self._peer_going or self._transport is None)
+
+    @property
+    def going(self) -> bool:
+        """Whether no stream will ever be opened again."""
+        return self._closing or self._going or self._peer_going or self._last >= MAX_STREAM
+
+    @property
+    def backlog(self) -> int:
+        """Streams that wait to send, for choosing among connections."""
+        return len(self._ready)
+
+    def open(self, request: OpenRequest, sink: StreamSink) -> Stream:
+        """Open a stream whose first bytes travel with it. Raises PeerError when `can_open` is false."""
+        if self._accept is not None or not self.can_open:
+            raise PeerError("not_open", "this data connection opens no streams now")
+        self._last += 1
+        stream = Stream(self, self._last, self.limits.credit, sent=len(request.first))
+        stream.attach(sink)
+        self._streams[self._last] = stream
+        self.send_control(frame(FrameType.OPEN, self._last, request.encode()))
+        return stream
+
+    def goaway(self) -> None:
+        """Let no new streams begin; close when the last one ends and the peer has agreed."""
+        if not self._going and not self._closing:
+            self._going = True
+            self.send_control(goaway(CloseCode.DRAIN))
+            self._close_if_idle()
+
+    def close(self, code: CloseCode, detail: str) -> None:
+        """Cut every stream, tell the peer why, close."""
+        if self._closing:
+            return
+        self._error = PeerError(code.name.lower(), detail)
+        self._write_out()
+        self._cut(ResetCode.CONNECTION_LOST)
+        transport = self._transport
+        if transport is not None:
+            transport.write(goaway(code))
+            transport.close()
+            self._loop.call_later(_LINGER_S, transport.abort)
+
+    def abort(self) -> None:
+        """Cut every stream and the connection at once; nothing more is sent."""
+        self._cut(ResetCode.CONNECTION_LOST)
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ------------------------------------------------------------------ for streams
+
+    def gather_data(self, stream: int, data: Chunk) -> bool:
+        """Take a small payload into this turn's write; False when it has to wait its turn."""
+        if self._blocked or self._gathered >= self.limits.high_water:
+            return False
+        small = self._small
+        small.append(header(_DATA, stream, len(data)))
+        small.append(data)
+        self._gathered += HEADER_BYTES + len(data)
+        self._schedule()
+        return True
+
+    def gather_frame(self, head: bytes, parts: list[Chunk], size: int) -> None:
+        """Take a frame of a stream that had its turn."""
+        self._small.append(head)
+        self._gathered += HEADER_BYTES + size
+        if size < UNJOINED:
+            self._small.extend(parts)
+            return
+        for part in parts:
+            if len(part) < UNJOINED:
+                self._small.append(part)
+            else:
+                self._join_small()
+                self._writes.append(part)
+
+    def send_control(self, data: bytes) -> None:
+        """Take a frame that needs no credit. A peer that makes us answer and never reads is closed."""
+        if self._closing:
+            return
+        self._small.append(data)
+        self._gathered += len(data)
+        self._schedule()
+        if self._blocked and self._transport is not None:
+            waiting = self._transport.get_write_buffer_size() + self._gathered
+            if waiting > self.limits.high_water + self.limits.stalled_bytes:
+                self._loop.call_soon(self._stalled, waiting)
+
+    def queue(self, stream: Stream) -> None:
+        """Give a stream its next turn."""
+        self._ready.append(stream)
+        if not self._blocked:
+            self._schedule()
+
+    def forget(self, stream: int) -> None:
+        """Take a stream that is over from the table."""
+        self._streams.pop(stream, None)
+        self._close_if_idle()
+
+    # ------------------------------------------------------------------ for the loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self.limits.high_water)
+        self._timer = self._loop.call_later(self.limits.ping_s, self._tick)
+        self._schedule()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        self._heard = True
+        self.received_bytes += len(data)
+        try:
+            self._decoder.feed(data, self._on_frame)
+        except FrameError as error:
+            self.close(error.close, error.detail)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        if self._ready:
+            self._schedule()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._cut(ResetCode.CONNECTION_LOST)
+        self._transport = None
+        callback, self._on_closed = self._on_closed, None
+        if callback is not None:
+            lost = None if exc is None else PeerError("connection_lost", type(exc).__name__)
+            callback(self, self._error or lost)
+
+    # ------------------------------------------------------------------ receiving
+
+    def _on_frame(self, kind: int, stream_id: int, payload: Chunk) -> None:
+        if self._closing:
+            return  # a sink closed us in the middle of what arrived
+        if kind in (_DATA, _END):
+            stream = self._streams.get(stream_id)
+            if stream is None:
+                self._check_known(stream_id)
+            else:
+                stream.received(payload, last=kind == _END)
+        else:
+            self._on_rare_frame(kind, stream_id, payload)
+
+    def _on_rare_frame(self, kind: int, stream_id: int, payload: Chunk) -> None:
+        match kind:
+            case FrameType.WINDOW:
+                credit = read_credit(payload)
+                self._check_known(stream_id)
+                if stream_id in self._streams:
+                    self._streams[stream_id].credited(credit)
+            case FrameType.RST:
+                self._check_known(stream_id)
+                self._on_reset(stream_id, read_reset(payload))
+            case FrameType.PING:
+                self.send_control(frame(FrameType.PONG, 0, bytes(payload)))
+            case FrameType.PONG:
+                pass  # having been heard is all that counts
+            case FrameType.GOAWAY:
+                self._on_goaway(read_close(payload))
+            case FrameType.OPEN:
+                self._on_open(stream_id, payload)
+            case _:
+                raise FrameError(CloseCode.FRAME_UNEXPECTED, f"type {kind} after the join")
+
+    def _check_known(self, stream_id: int) -> None:
+        """Frames of a stream that has just ended are in order, those of one that never was are not."""
+        if stream_id > self._last:
+            raise FrameError(CloseCode.STREAM_UNKNOWN, f"stream {stream_id} was never opened")
+
+    def _on_reset(self, stream_id: int, code: ResetCode) -> None:
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            sink = stream.detach()
+            if sink is not None:
+                sink.reset(code)
+            self.forget(stream_id)
+
+    def _on_goaway(self, code: CloseCode) -> None:
+        self._peer_going = True
+        if code is not CloseCode.DRAIN:
+            self._error = PeerError(code.name.lower(), "the peer closes the connection", remote=True)
+            self.abort()
+            return
+        if self._on_going is not None:
+            self._on_going(self)
+        self.goaway()
+        self._close_if_idle()
+
+    def _on_open(self, stream_id: int, payload: Chunk) -> None:
+        if self._accept is None:
+            raise FrameError(CloseCode.FRAME_UNEXPECTED, "only the server opens streams")
+        if self._peer_going:
+            raise FrameError(CloseCode.OPEN_AFTER_GOAWAY, f"stream {stream_id} opened after GOAWAY")
+        if stream_id <= self._last:
+            raise FrameError(CloseCode.STREAM_REUSED, f"stream {stream_id} after {self._last}")
+        if len(self._streams) >= self.limits.max_streams:
+            raise FrameError(CloseCode.TOO_MANY_STREAMS, f"more than {self.limits.max_streams} streams")
+        try:
+            request = OpenRequest.decode(payload)
+        except MalformedError as error:
+            raise FrameError(CloseCode.OPEN_MALFORMED, str(error)) from error
+        self._last = stream_id
+        stream = Stream(self, stream_id, self.limits.credit, received=len(request.first))
+        self._streams[stream_id] = stream
+        sink = self._accept(stream, request)
+        if isinstance(sink, ResetCode):
+            stream.reset(sink)
+            return
+        stream.attach(sink)
+        if request.first:
+            sink.data(request.first)
+
+    # ------------------------------------------------------------------ sending
+
+    def _schedule(self) -> None:
+        if not self._scheduled and self._transport is not None:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        ready = self._ready
+        for _ in range(len(ready)):
+            if self._blocked or self._gathered >= self.limits.high_water:
+                break
+            ready.popleft().send_some(self)
+        self._write_out()
+        if ready and not self._blocked:
+            self._schedule()
+
+    def _join_small(self) -> None:
+        if self._small:
+            self._writes.append(self._small[0] if len(self._small) == 1 else b"".join(self._small))
+            self._small = []
+
+    def _write_out(self) -> None:
+        self._join_small()
+        if self._writes:
+            writes, self._writes = self._writes, []
+            self.sent_bytes += self._gathered
+            self._gathered = 0
+            if self._transport is not None and not self._closing:
+                if len(writes) == 1:
+                    self._transport.write(writes[0])
+                else:
+                    self._transport.writelines(writes)
+
+    # ------------------------------------------------------------------ the end
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._closing:
+            return
+        self._silent_s = 0.0 if self._heard else self._silent_s + self.limits.ping_s
+        if self._silent_s >= self.limits.silent_s:
+            self._error = PeerError("silent", f"nothing heard for {self._silent_s:.0f} s")
+            self.abort()
+            return
+        if not self._heard:
+            self.send_control(frame(FrameType.PING, 0, bytes(8)))
+        self._heard = False
+        self._timer = self._loop.call_later(self.limits.ping_s, self._tick)
+
+    def _stalled(self, waiting: int) -> None:
+        if not self._closing:
+            self._error = PeerError("stalled", f"{waiting} bytes wait for a peer that does not read")
+            self.abort()
+
+    def _close_if_idle(self) -> None:
+        if self._going and self._peer_going and not self._streams and not self._closing:
+            self._write_out()
+            self._closing = True
+            if self._transport is not None:
+                self._transport.close()
+
+    def _cut(self, code: ResetCode) -> None:
+        self._closing = True
+        self._ready.clear()
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            sink = stream.detach()
+            if sink is not None:
+                sink.reset(code)

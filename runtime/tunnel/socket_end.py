@@ -1,0 +1,243 @@
+"""A TCP socket at the end of a stream, copied both ways. I/O.
+
+Half-close is kept; back-pressure is not reading. A byte counts as consumed when the socket it goes
+to has room, so a slow reader stops exactly its own stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, cast
+
+from runtime.tunnel.frames import Chunk, ResetCode
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.stream import Far
+
+Connect: TypeAlias = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
+
+_KEEPALIVE_S = 60  # idle seconds before the kernel asks whether the other end still exists
+_RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
+
+
+class SocketEnd(asyncio.Protocol):
+    """One TCP socket joined to a `Far`; it is the `StreamSink` of what the far side sends."""
+
+    __slots__ = (
+        "_active",
+        "_early",
+        "_ended_in",
+        "_ended_out",
+        "_far",
+        "_limits",
+        "_loop",
+        "_lost",
+        "_owed",
+        "_paused",
+        "_timer",
+        "_transport",
+        "_writable",
+    )
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits, lost: ResetCode) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._lost = lost
+        self._far: Far | None = None
+        self._transport: asyncio.Transport | None = None
+        self._early: list[Chunk] | None = None  # what came before the socket was connected; within the credit
+        self._owed = 0  # written to the socket while it had no room: not yet consumed
+        self._writable = True
+        self._ended_in = False  # the socket will send us no more
+        self._ended_out = False  # we will send the socket no more
+        self._active = True
+        self._paused = False  # kept, because a pause may come before the socket is connected
+        self._timer: asyncio.TimerHandle | None = None
+
+    def join(self, far: Far) -> None:
+        """Set the other side. Call it once, before any byte moves."""
+        self._far = far
+
+    # ------------------------------------------------------------------ from the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        _tune(self._transport)
+        if self._far is None and self._ended_in:  # given up while connecting
+            self._transport.abort()
+            return
+        if self._paused:
+            self._transport.pause_reading()
+        early, self._early = self._early, None
+        for chunk in early or ():
+            self.data(chunk)
+        if self._ended_out:
+            self._finish_out()
+
+    def data_received(self, data: bytes) -> None:
+        far = self._far
+        if far is not None:
+            self._active = True
+            far.write(data)
+
+    def eof_received(self) -> bool:
+        self._ended_in = True
+        if self._far is not None:
+            self._far.end()
+        self._watch()
+        return not self._ended_out  # False lets the transport close itself once its buffer is sent
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        owed, self._owed = self._owed, 0
+        if owed and self._far is not None:
+            self._far.consumed(owed)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._cancel_timer()
+        far, self._far = self._far, None
+        if far is not None and not (self._ended_in and self._ended_out and exc is None):
+            far.reset(self._lost)
+
+    # ------------------------------------------------------------------ from the far side
+
+    def data(self, chunk: Chunk) -> None:
+        """See `StreamSink.data`."""
+        transport = self._transport
+        if transport is None:
+            if self._early is None:
+                self._early = []
+            self._early.append(chunk)
+            return
+        if transport.is_closing():
+            return
+        self._active = True
+        transport.write(chunk)
+        if self._writable:
+            if self._far is not None:
+                self._far.consumed(len(chunk))
+        else:
+            self._owed += len(chunk)
+
+    def end(self) -> None:
+        """See `StreamSink.end`."""
+        self._ended_out = True
+        if self._transport is not None:
+            self._finish_out()
+
+    def reset(self, code: ResetCode) -> None:
+        """See `StreamSink.reset`. The socket gets a TCP reset: a cut must not look like an end."""
+        del code
+        self._far = None
+        self._ended_in = True
+        self._cancel_timer()
+        if self._transport is not None:
+            abort(self._transport)
+
+    def cut(self, code: ResetCode) -> None:
+        """Give up both sides at once, without a word to either."""
+        far = self._far
+        SocketEnd.reset(self, code)
+        if far is not None:
+            far.reset(code)
+
+    def pause(self) -> None:
+        """See `StreamSink.pause`."""
+        self._paused = True
+        transport = self._transport
+        if transport is not None and not self._ended_in and not transport.is_closing():
+            transport.pause_reading()
+
+    def resume(self) -> None:
+        """See `StreamSink.resume`. After the end nothing is resumed: asyncio would report the end twice."""
+        self._paused = False
+        transport = self._transport
+        if transport is not None and not self._ended_in and not transport.is_closing():
+            transport.resume_reading()
+
+    # ------------------------------------------------------------------ inside
+
+    def _finish_out(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._ended_in:
+            transport.close()
+        else:
+            transport.write_eof()
+        self._watch()
+
+    def _watch(self) -> None:
+        """From the first end on, something has to move: half-closed sockets may not pile up."""
+        if self._timer is None:
+            self._active = False
+            self._timer = self._loop.call_later(self._limits.half_closed_s, self._check_moved)
+
+    def _check_moved(self) -> None:
+        self._timer = None
+        if self._active:
+            self._watch()
+            return
+        self.cut(ResetCode.IDLE)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Dialer:
+    """The connections under way to origins: one task each, gone as soon as the socket is there."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def dial(self, connect: Connect, end: SocketEnd, far: Far) -> None:
+        """Connect `end`, whose far side is `far`; failing that, reset `far` (ORIGIN_UNREACHABLE)."""
+        end.join(far)
+        task = self._loop.create_task(self._connect(connect, end, far))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        """Give up every connection under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _connect(self, connect: Connect, end: SocketEnd, far: Far) -> None:
+        try:
+            async with asyncio.timeout(self._limits.dial_s):
+                await connect(lambda: end)
+        except (OSError, ValueError):  # TimeoutError is an OSError; a host that IDNA refuses, a ValueError
+            end.reset(ResetCode.ORIGIN_UNREACHABLE)
+            far.reset(ResetCode.ORIGIN_UNREACHABLE)
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+    except OSError:
+        return  # the peer has gone already: the loop is about to tell
+
+
+def abort(transport: asyncio.Transport) -> None:
+    """Close with a TCP reset where there is TCP."""
+    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
+    if sock is not None and not transport.is_closing():
+        with contextlib.suppress(OSError):  # closed by now: nothing left to cut
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
+    transport.abort()

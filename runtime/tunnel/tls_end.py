@@ -1,0 +1,218 @@
+"""End a visitor's TLS at the tunnel client, between a stream and a plaintext origin. I/O (loop timers only).
+
+Works on memory BIOs, so it needs no transport of its own and runs the same on every event loop.
+close_notify is half-close in both directions; an end without it is a truncation and cuts the origin.
+Plaintext is consumed before the encrypted bytes count as consumed: the credit bounds what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+
+from runtime.tunnel.data_tls import load_chain
+from runtime.tunnel.frames import Chunk, ResetCode
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.stream import Far, StreamSink
+
+_READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
+
+
+def visitor_context(certificate_pem: bytes, key_pem: bytes) -> ssl.SSLContext:
+    """Make the server-side context for `http://` services from PEM in memory. Raises UsageError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
+    context.num_tickets = 0  # a ticket would be for one client, and the next visit goes to another
+    context.set_alpn_protocols(["http/1.1"])
+    load_chain(context, certificate_pem, key_pem)
+    return context
+
+
+class TlsEnd:
+    """`StreamSink` of a stream of TLS bytes; the origin's socket talks to it through an `_OriginSide`."""
+
+    def __init__(
+        self,
+        *,
+        context: ssl.SSLContext,
+        stream: Far,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        on_secured: Callable[[Far], StreamSink],
+    ) -> None:
+        self._stream = stream
+        self._on_secured = on_secured  # called once the handshake is done: only then is the origin dialled
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._origin: StreamSink | None = None
+        self._paused = self._over = self._ended_in = self._ended_out = False
+        self._owed = 0  # encrypted bytes read from the stream, not yet given back
+        self._held = 0  # plaintext bytes the origin has not consumed
+        self._timer: asyncio.TimerHandle | None = loop.call_later(limits.tls_s, self._too_slow)
+
+    # ------------------------------------------------------------------ from the stream
+
+    def data(self, chunk: Chunk) -> None:
+        """See `StreamSink.data`."""
+        if self._over:
+            return
+        if self._ended_in:
+            self._stream.consumed(len(chunk))  # bytes behind a close_notify are nobody's: RFC 8446 §6.1
+            return
+        self._incoming.write(chunk)
+        self._owed += len(chunk)
+        self._pump()
+        self._give_back()
+
+    def end(self) -> None:
+        """See `StreamSink.end`. Without a close_notify before, it cuts."""
+        if not self._over and not self._ended_in:
+            self._cut(ResetCode.VISITOR_LOST)
+
+    def reset(self, code: ResetCode) -> None:
+        """See `StreamSink.reset`."""
+        if not self._over:
+            self._close()
+            if self._origin is not None:
+                self._origin.reset(code)
+
+    def pause(self) -> None:
+        """See `StreamSink.pause`."""
+        self._paused = True
+        if self._origin is not None:
+            self._origin.pause()
+
+    def resume(self) -> None:
+        """See `StreamSink.resume`."""
+        self._paused = False
+        if self._origin is not None:
+            self._origin.resume()
+
+    # ------------------------------------------------------------------ from the origin
+
+    def origin_sent(self, data: Chunk) -> None:
+        """Encrypt what the origin sent: at most one read of it, then the stream pauses it."""
+        if self._over or self._ended_out:
+            return
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[self._tls.write(view) :]
+        except ssl.SSLError:
+            self._cut(ResetCode.HANDSHAKE)
+            return
+        self._send()
+
+    def origin_ended(self) -> None:
+        """The origin sends no more: close_notify, then END; the visitor may go on sending."""
+        if self._over or self._ended_out:
+            return
+        self._ended_out = True
+        with contextlib.suppress(ssl.SSLError):  # "want read": ours is out, the visitor's is not here yet
+            self._tls.unwrap()
+        self._send()
+        self._stream.end()
+        self._close_if_done()
+
+    def origin_reset(self, code: ResetCode) -> None:
+        """The origin was lost: the visitor sees its TLS cut, without close_notify."""
+        if not self._over:
+            self._close()
+            self._stream.reset(code)
+
+    def origin_consumed(self, size: int) -> None:
+        """That much plaintext has left this process."""
+        self._held -= size
+        self._give_back()
+
+    # ------------------------------------------------------------------ inside
+
+    def _pump(self) -> None:
+        try:
+            if self._origin is None:
+                self._handshake()
+            self._read_all()
+        except ssl.SSLWantReadError:
+            self._send()
+        except ssl.SSLError:
+            self._send()  # OpenSSL has put an alert there
+            self._close()
+            self._stream.end()  # a reset would overtake the alert; the visitor's own end closes the rest
+            if self._origin is not None:
+                self._origin.reset(ResetCode.HANDSHAKE)
+
+    def _handshake(self) -> None:
+        self._tls.do_handshake()
+        self._send()
+        self._cancel_timer()
+        self._origin = self._on_secured(_OriginSide(self))
+        if self._paused:
+            self._origin.pause()
+
+    def _read_all(self) -> None:
+        while not self._over and not self._ended_in and self._origin is not None:
+            try:
+                plain = self._tls.read(_READ)
+            except ssl.SSLZeroReturnError:  # what a close_notify reads as once ours is out; before, as b""
+                plain = b""
+            if not plain:
+                self._ended_in = True
+                self._origin.end()
+                self._close_if_done()
+                return
+            self._held += len(plain)
+            self._origin.data(plain)
+
+    def _send(self) -> None:
+        if self._outgoing.pending:
+            self._stream.write(self._outgoing.read())
+
+    def _give_back(self) -> None:
+        if not self._held and self._owed:
+            owed, self._owed = self._owed, 0
+            self._stream.consumed(owed)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self._cut(ResetCode.HANDSHAKE)
+
+    def _cut(self, code: ResetCode) -> None:
+        self._close()
+        if self._origin is not None:
+            self._origin.reset(code)
+        self._stream.reset(code)
+
+    def _close_if_done(self) -> None:
+        if self._ended_in and self._ended_out:
+            self._close()
+
+    def _close(self) -> None:
+        self._over = True
+        self._cancel_timer()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class _OriginSide:
+    """The `Far` of the origin's socket."""
+
+    def __init__(self, tls: TlsEnd) -> None:
+        self._tls = tls
+
+    def write(self, data: Chunk) -> None:
+        self._tls.origin_sent(data)
+
+    def end(self) -> None:
+        self._tls.origin_ended()
+
+    def reset(self, code: ResetCode) -> None:
+        self._tls.origin_reset(code)
+
+    def consumed(self, size: int) -> None:
+        self._tls.origin_consumed(size)

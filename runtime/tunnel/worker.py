@@ -1,0 +1,269 @@
+"""The relay process of a tunnel server: `python -m runtime.tunnel.worker --control-fd N`. I/O.
+
+It does what its control process says over a socketpair, and lives no longer than that: when the
+control socket ends, for whatever reason, everything is closed and the process exits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import TypeAlias, cast
+
+from runtime.errors import MalformedError, TunnelError, UnreachableError
+from runtime.tunnel.control import (
+    Address,
+    Configure,
+    Counters,
+    Drain,
+    End,
+    FromWorker,
+    Grant,
+    Joined,
+    Left,
+    LineSplitter,
+    Message,
+    Ready,
+    Report,
+    Session,
+    decode,
+    encode,
+)
+from runtime.tunnel.data_tls import certificate_digest, server_context
+from runtime.tunnel.switchboard import Switchboard
+
+Tell: TypeAlias = Callable[[FromWorker], None]
+
+_REPORT_S = 1.0
+_BACKLOG = 1024
+_IDLE_POLL_S = 0.05  # how soon a drain notices that everybody has left
+
+
+class Worker:
+    """Listeners and a switchboard. `stopped` is done when a drain has ended."""
+
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
+        self.stopped: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._tell = tell
+        self._board: Switchboard | None = None
+        self._drain_s = 0.0
+        self._visitor_servers: list[asyncio.Server] = []
+        self._data_server: asyncio.Server | None = None
+        self._draining: asyncio.Task[None] | None = None
+        self._reporting: asyncio.TimerHandle | None = None
+
+    async def configure(self, message: Configure) -> None:
+        """Open the listeners and say `Ready`. Raises UsageError or UnreachableError."""
+        if self._board is not None:
+            raise MalformedError("configure", "the worker is configured already")
+        context = server_context(message.certificate_pem, message.key_pem)
+        board = self._board = Switchboard(
+            loop=self._loop,
+            limits=message.limits,
+            worker=message.worker,
+            certificate_sha256=certificate_digest(message.certificate_pem),
+            tunnel_name=message.tunnel_name,
+            tunnel_name_socket=message.tunnel_name_socket,
+            tell=self._tell,
+        )
+        self._drain_s = message.limits.drain_s
+        self._data_server = await self._loop.create_server(
+            board.gate,
+            sock=_listen(message.data_listen, shared=False),
+            ssl=context,
+            ssl_handshake_timeout=message.limits.join_s,
+            ssl_shutdown_timeout=1.0,
+            backlog=_BACKLOG,
+        )
+        for address in message.visitor_listen:
+            server = await self._loop.create_server(
+                board.visitor, sock=_listen(address, shared=True), backlog=_BACKLOG
+            )
+            self._visitor_servers.append(server)
+        self._tell(
+            Ready(
+                visitor_ports=tuple(_port(server) for server in self._visitor_servers),
+                data_port=_port(self._data_server),
+            )
+        )
+        self._report_again()
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
+
+    def apply(self, message: Message) -> None:
+        """Do what the control process says, `Configure` excepted. Raises MalformedError."""
+        if isinstance(message, Drain):
+            self.drain(message.deadline_s)
+            return
+        if self._board is None:
+            raise MalformedError("control message", "came before configure")
+        match message:
+            case Session():
+                self._board.set_session(message)
+            case Grant():
+                self._board.grant(message)
+            case End():
+                self._board.end(message)
+            case Report():
+                self._tell(self._board.counters())
+            case Configure() | Ready() | Joined() | Left() | Counters():
+                raise MalformedError("control message", f"{type(message).__name__} cannot be applied")
+
+    def drain(self, deadline_s: float | None = None) -> None:
+        """Refuse new visitors at once, wait for the present ones, then stop."""
+        if self._draining is None:
+            seconds = self._drain_s if deadline_s is None else deadline_s
+            self._draining = self._loop.create_task(self._drain(seconds))
+
+    def close(self) -> None:
+        """Close every socket now."""
+        if self._draining is not None:
+            self._draining.cancel()
+        if self._reporting is not None:
+            self._reporting.cancel()
+        self._close_listeners()
+        if self._board is not None:
+            self._board.cut()
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    async def _drain(self, deadline_s: float) -> None:
+        self._close_listeners()
+        board = self._board
+        if board is not None:
+            board.goaway()
+            stop = self._loop.time() + deadline_s
+            while not board.idle and self._loop.time() < stop:  # noqa: ASYNC110 - an event would cost each visitor
+                await asyncio.sleep(_IDLE_POLL_S)
+            self._tell(board.counters())
+        self._draining = None
+        self.close()
+
+    def _close_listeners(self) -> None:
+        for server in self._visitor_servers:
+            server.close()
+        if self._data_server is not None:
+            self._data_server.close()
+
+    def _report_again(self) -> None:
+        if self._board is not None:
+            self._tell(self._board.counters())
+        self._reporting = self._loop.call_later(_REPORT_S, self._report_again)
+
+
+def _listen(address: Address, *, shared: bool) -> socket.socket:
+    """Bind one address. Visitor ports are shared by all workers (SO_REUSEPORT), data ports by none."""
+    host, port = address
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise UnreachableError(f"cannot listen on {host} port {port}: {error.strerror}") from error
+    return sock
+
+
+def _port(server: asyncio.Server) -> int:
+    return cast("int", server.sockets[0].getsockname()[1])
+
+
+class ControlLink(asyncio.Protocol):
+    """The worker's end of the socketpair."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.worker = Worker(loop=loop, tell=self._tell)
+        self.failure: TunnelError | None = None
+        self._loop = loop
+        self._lines = LineSplitter()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: list[Message] = []  # messages behind a configure that is under way
+        self._configuring: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for line in self._lines.feed(data):
+                self._take(decode(line))
+        except TunnelError as error:
+            self._fail(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.worker.close()
+
+    def _take(self, message: Message) -> None:
+        if self._configuring is not None:
+            self._waiting.append(message)
+        elif isinstance(message, Configure):
+            self._configuring = self._loop.create_task(self._configure(message))
+        else:
+            self.worker.apply(message)
+
+    async def _configure(self, message: Configure) -> None:
+        try:
+            await self.worker.configure(message)
+            waiting, self._waiting, self._configuring = self._waiting, [], None
+            for late in waiting:
+                self._take(late)
+        except TunnelError as error:
+            self._fail(error)
+
+    def _fail(self, error: TunnelError) -> None:
+        self.failure = self.failure or error
+        self.worker.close()
+
+    def _tell(self, message: FromWorker) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(message))
+
+
+async def run(control: socket.socket) -> int:
+    """Serve until the control socket ends, or a drain does. Returns the exit status."""
+    loop = asyncio.get_running_loop()
+    link = ControlLink(loop)
+    control.settimeout(0)
+    transport, _ = await loop.create_unix_connection(lambda: link, sock=control)
+    loop.add_signal_handler(signal.SIGTERM, link.worker.drain)
+    await link.worker.stopped
+    transport.close()
+    if link.failure is not None:
+        sys.stderr.write(f"worker: {link.failure}\n")
+        return link.failure.exit_status
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the process; uvloop when it is there."""
+    parser = argparse.ArgumentParser(prog="runtime.tunnel.worker", description=__doc__)
+    parser.add_argument("--control-fd", type=int, required=True)
+    options = parser.parse_args(arguments)
+    control = socket.socket(fileno=options.control_fd)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(run(control))
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's factory, or None (the standard loop) where it is not installed."""
+    try:
+        import uvloop  # optional: the extra `speed`
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Tests, their doubles that speak real formats, and the local fleet."""

@@ -1,0 +1,28 @@
+"""One throw-away AMD for all of these tests: its RSA keys take two seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.attestation.scene import Scene
+from tests.fakes.amd import FakeAmd
+
+
+@pytest.fixture(scope="session")
+def amd(tmp_path_factory: pytest.TempPathFactory) -> FakeAmd:
+    return FakeAmd.create(tmp_path_factory.mktemp("amd"))
+
+
+@pytest.fixture(scope="session")
+def scene(amd: FakeAmd) -> Callable[..., Scene]:
+    """Return what makes a scene: on Genoa with a VCEK, unless it is given a chip."""
+    usual = amd.chip("client-1", "Genoa")
+
+    def make(**changes: Any) -> Scene:
+        right: dict[str, Any] = {"amd": amd, "chip": usual}
+        return Scene(**(right | changes))
+
+    return make

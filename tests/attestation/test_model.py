@@ -1,0 +1,118 @@
+"""Evidence has one spelling; a refusal names every failed check and survives a process boundary."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.attestation import model
+from runtime.attestation.model import Check, Evidence, EvidenceRefusedError, Findings, Reason, Tcb
+from runtime.errors import MalformedError
+
+SMALL = Evidence(format="snp", parts={"report": b"R"}, endorsements={"vek": b"VV", "crl": b"C"})
+WIRE = b"CTE1\x03snp\x01\x06report\x00\x00\x00\x01R\x02\x03crl\x00\x00\x00\x01C\x02\x03vek\x00\x00\x00\x02VV"
+
+
+def test_wire_form_is_the_written_one() -> None:
+    assert model.encode(SMALL) == WIRE
+    assert model.decode(WIRE) == SMALL
+
+
+@given(
+    st.binary(min_size=1, max_size=200),
+    st.dictionaries(
+        st.sampled_from(["vek", "intermediate", "root", "crl", "cert_table"]),
+        st.binary(min_size=1, max_size=99),
+    ),
+)
+def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
+    evidence = Evidence(format="snp", parts={"report": report}, endorsements=endorsements)
+    assert model.decode(model.encode(evidence)) == evidence
+    assert pickle.loads(pickle.dumps(evidence)) == evidence  # noqa: S301 - our own object
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(WIRE[:size] for size in range(len(WIRE)) if WIRE[:size] not in {WIRE[:21], WIRE[:31]}),
+        WIRE + b"\0",
+        WIRE.replace(b"CTE1", b"CTE2"),
+        WIRE.replace(b"\x03snp", b"\x03tdx"),
+        WIRE.replace(b"\x03snp", b"\x03s\xffp"),
+        WIRE.replace(b"\x03snp", b"\x00"),
+        WIRE.replace(b"vek", b"vex"),
+        WIRE.replace(b"\x02\x03vek", b"\x03\x03vek"),
+        WIRE.replace(b"\x01\x06report\x00\x00\x00\x01R", b""),
+        WIRE + b"\x02\x03vek\x00\x00\x00\x01V",
+        WIRE.replace(b"\x02\x03crl\x00\x00\x00\x01C", b"") + b"\x02\x03crl\x00\x00\x00\x01C",
+        WIRE.replace(b"\x00\x00\x00\x02VV", b"\x00\x00\x00\x00"),
+        WIRE.replace(b"\x00\x00\x00\x02VV", b"\xff\xff\xff\xffVV"),
+        WIRE.replace(b"\x02\x03crl", b"\x01\x03crl"),
+        WIRE + b"\x02\x04vek2\x00\x04\x00\x00" + bytes(model.MAX_EVIDENCE_SIZE),
+    ],
+)
+def test_other_spellings_are_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        model.decode(data)
+
+
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: WIRE[:8] + tail)))
+def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
+    try:
+        evidence = model.decode(data)
+    except MalformedError:
+        return
+    assert model.encode(evidence) == data
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        Evidence(format="sgx", parts={"report": b"R"}, endorsements={}),
+        Evidence(format="snp", parts={}, endorsements={}),
+        Evidence(format="snp", parts={"report": b""}, endorsements={}),
+        Evidence(format="snp", parts={"report": b"R"}, endorsements={"password": b"x"}),
+        Evidence(format="snp", parts={"report": bytes(model.MAX_EVIDENCE_SIZE)}, endorsements={}),
+    ],
+)
+def test_what_cannot_be_said_is_not_encoded(evidence: Evidence) -> None:
+    with pytest.raises(MalformedError):
+        model.encode(evidence)
+
+
+def check(name: str, reason: Reason, *, ok: bool) -> Check:
+    return Check(id=name, reason=reason, ok=ok, expected="E", actual="A", source="S", remedy="H")
+
+
+def test_refusal_has_one_aligned_line_per_check_and_pickles() -> None:
+    error = EvidenceRefusedError([check("a", Reason.TCB, ok=False), check("longer", Reason.VMPL, ok=False)])
+    assert str(error).splitlines() == [
+        "evidence refused",
+        "  a       is A, want E (according to S); hint: H",
+        "  longer  is A, want E (according to S); hint: H",
+    ]
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own object
+    assert again.checks == error.checks
+    assert again.reasons == {Reason.TCB, Reason.VMPL}
+    assert (again.exit_status, again.code) == (10, "evidence_refused")
+
+
+def test_findings_refuse_with_all_that_failed_and_nothing_else() -> None:
+    findings = Findings()
+    findings.settle()
+    for name, ok in (("x", False), ("y", True), ("z", False)):
+        findings.require(ok, name, Reason.TCB, expected="", actual="", source="", remedy="")
+    with pytest.raises(EvidenceRefusedError) as caught:
+        findings.settle()
+    assert [entry.id for entry in caught.value.checks] == ["x", "z"]
+
+
+def test_tcb_reaches_only_floors_of_its_own_parts() -> None:
+    genoa = Tcb(fmc=None, bootloader=10, tee=0, snp=23, microcode=84)
+    assert genoa.reaches({"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84})
+    assert not genoa.reaches({"snp": 24})
+    assert not genoa.reaches({"fmc": 0})
+    assert str(genoa) == "bootloader 10 tee 0 snp 23 microcode 84"

@@ -1,0 +1,1 @@
+"""Doubles that speak the real formats and really sign; nothing of `runtime` imports them."""

@@ -1,0 +1,50 @@
+"""`python -m tests.localfleet`: the demo, and the commands it suggests. Simulated TEEs live here only."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from runtime.commands import main as tunnel
+from runtime.commands import verify
+from runtime.errors import TunnelError
+from tests.localfleet import demo, member
+from tests.localfleet.member import Simulation
+
+
+def main() -> int:
+    """Run one verb and return the exit status."""
+    options = _parser().parse_args()
+    try:
+        if options.verb == "demo":
+            return asyncio.run(demo.run(keep=options.keep, as_json=options.json))
+        if options.verb == "member":
+            member.run(options.settings, options.simulation)
+        else:
+            verify.verb(options, Simulation.read(options.simulation).roots)
+    except TunnelError as error:
+        return tunnel.report(error, as_json=getattr(options, "json", False))
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.localfleet", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    showing = verbs.add_parser("demo", help="the whole chain on this machine")
+    showing.add_argument("--keep", action="store_true", help="stay up afterwards, and say what to try")
+    showing.add_argument("--json", action="store_true", help="answer with JSON")
+    serving = verbs.add_parser("member", help="one member with a simulated TEE")
+    serving.add_argument("--settings", required=True, metavar="FILE")
+    serving.add_argument("--simulation", required=True, type=Path, metavar="FILE")
+    checking = verbs.add_parser("verify", help="tunnel verify, under the demo's throw-away root")
+    verify.add_arguments(checking)
+    checking.add_argument("--simulation", required=True, type=Path, metavar="FILE")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

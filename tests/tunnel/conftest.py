@@ -1,0 +1,37 @@
+"""Each test of the data plane runs on every event loop that is installed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from runtime.tunnel.worker import loop_factory
+
+Run = Callable[[Coroutine[Any, Any, Any]], Any]
+
+LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": loop_factory()}
+
+
+@pytest.fixture(params=[name for name, factory in LOOPS.items() if factory is not None])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Run a coroutine on one of the event loops, and fail on what its callbacks raised."""
+
+    def on_loop(main: Coroutine[Any, Any, Any]) -> Any:
+        raised: list[dict[str, Any]] = []
+
+        async def guarded() -> Any:
+            asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+            async with asyncio.timeout(40):
+                result = await main
+            await asyncio.sleep(0)
+            return result
+
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            result = runner.run(guarded())
+        assert raised == []
+        return result
+
+    return on_loop

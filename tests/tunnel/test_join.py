@@ -1,0 +1,169 @@
+"""The join proof: every part of it counts, and a counter is used once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import MalformedError, PeerError
+from runtime.tunnel.frames import FrameType, frame
+from runtime.tunnel.join import (
+    CounterLedger,
+    Direction,
+    Join,
+    check_proof,
+    decode_joined,
+    encode_joined,
+    join_proof,
+)
+from runtime.tunnel.routing import SessionId
+
+GOOD: dict[str, Any] = {
+    "direction": Direction.CLIENT_TO_SERVER,
+    "session": bytes(16),
+    "epoch": 1,
+    "worker": 2,
+    "counter": 3,
+    "certificate_sha256": bytes(32),
+    "finished": bytes(48),
+}
+
+
+def test_the_proof_is_what_the_protocol_says() -> None:
+    parts = [
+        b"tunnel-data-join-v1",
+        b"client-to-server",
+        bytes(16),
+        b"\0\0\0\1",
+        b"\0\2",
+        b"\0\0\0\3",
+        bytes(32),
+        bytes(48),
+    ]
+    message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    assert join_proof(b"s" * 32, **GOOD) == hmac.new(b"s" * 32, message, hashlib.sha256).digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"direction": Direction.SERVER_TO_CLIENT},
+        {"session": b"\1" * 16},
+        {"epoch": 2},
+        {"worker": 3},
+        {"counter": 4},
+        {"certificate_sha256": b"\1" * 32},
+        {"finished": b"\1" + bytes(47)},
+        {"finished": bytes(32)},
+    ],
+    ids=str,
+)
+def test_every_part_changes_the_proof(change: dict[str, Any]) -> None:
+    good = join_proof(b"s" * 32, **GOOD)
+    other = join_proof(b"s" * 32, **GOOD | change)
+    check_proof(good, good)
+    with pytest.raises(PeerError) as caught:
+        check_proof(other, good)
+    assert caught.value.code == "join_refused"
+    with pytest.raises(PeerError):
+        check_proof(join_proof(b"t" * 32, **GOOD), good)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"session": bytes(15)},
+        {"certificate_sha256": bytes(31)},
+        {"finished": b""},
+        {"finished": bytes(65)},
+        {"epoch": -1},
+        {"epoch": 2**32},
+        {"worker": 2**16},
+        {"counter": 2**32},
+    ],
+    ids=str,
+)
+def test_values_of_the_wrong_size_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        join_proof(bytes(32), **GOOD | change)
+    with pytest.raises(MalformedError):
+        join_proof(bytes(31), **GOOD)
+
+
+@given(
+    st.binary(min_size=16, max_size=16),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 2**16 - 1),
+    st.binary(min_size=32, max_size=32),
+)
+def test_round_trip(session: bytes, number: int, worker: int, proof: bytes) -> None:
+    join = Join(session=SessionId(session), epoch=number, worker=worker, counter=number, proof=proof)
+    assert Join.decode(join.encode()) == join
+    assert decode_joined(encode_joined(proof)) == proof
+
+
+@given(st.binary(max_size=70), st.binary(min_size=8, max_size=8))
+def test_anything_decodes_or_is_malformed(data: bytes, head: bytes) -> None:
+    for decoder in (Join.decode, decode_joined):
+        for sent in (data, head + bytes(58), head + bytes(32)):
+            try:
+                decoder(sent)
+            except MalformedError:
+                continue
+
+
+def test_the_first_frame_must_be_the_right_one() -> None:
+    for sent in (
+        frame(FrameType.PING, 0, bytes(58)),
+        frame(FrameType.JOIN, 1, bytes(58)),
+        b"\0\0\x3b\1" + bytes(62),
+    ):
+        with pytest.raises(MalformedError):
+            Join.decode(sent)
+    with pytest.raises(MalformedError):
+        Join(session=SessionId(bytes(15)), epoch=1, worker=1, counter=1, proof=bytes(32)).encode()
+    with pytest.raises(MalformedError):
+        Join(session=SessionId(bytes(16)), epoch=2**32, worker=1, counter=1, proof=bytes(32)).encode()
+    with pytest.raises(MalformedError):
+        encode_joined(b"")
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.integers(0, 1), st.integers(0, 200)), max_size=100)
+)
+def test_a_counter_is_used_once(uses: list[tuple[bytes, int, int]]) -> None:
+    ledger, used = CounterLedger(), set[tuple[bytes, int, int]]()
+    highest: dict[tuple[bytes, int], int] = {}
+    for use in uses:
+        session, worker, counter = use
+        top = highest.get((session, worker), -1)
+        try:
+            ledger.use(session, epoch=1, worker=worker, counter=counter)
+        except PeerError:
+            assert use in used or counter <= top - 64
+        else:
+            assert use not in used
+            assert counter > top - 64
+            used.add(use)
+            highest[session, worker] = max(top, counter)
+
+
+def test_epochs_and_forgetting() -> None:
+    ledger = CounterLedger()
+    ledger.use(b"a", epoch=1, worker=0, counter=5)
+    ledger.use(b"a", epoch=2, worker=0, counter=5)
+    with pytest.raises(PeerError):
+        ledger.use(b"a", epoch=1, worker=0, counter=6)
+    ledger.use(b"b", epoch=1, worker=0, counter=5)
+    ledger.forget(b"a")
+    with pytest.raises(PeerError):
+        ledger.use(b"b", epoch=1, worker=0, counter=5)
+    ledger.use(b"a", epoch=1, worker=0, counter=5)
+    ledger.use(b"c", epoch=1, worker=0, counter=2**32 - 1)
+    ledger.use(b"c", epoch=1, worker=0, counter=2**32 - 2)

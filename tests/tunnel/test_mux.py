@@ -1,0 +1,497 @@
+"""Two muxes joined in memory, a peer that breaks the rules, and the properties of a stream."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.errors import PeerError
+from runtime.tunnel import frames
+from runtime.tunnel.frames import Chunk, CloseCode, Endpoint, FrameType, OpenRequest, ResetCode, frame
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.mux import Mux
+from runtime.tunnel.stream import Stream, StreamSink
+
+Timer = tuple[float, Callable[[], object]]
+HERE = Endpoint.of("192.0.2.1", 443)
+KIB = 1024
+
+
+def request(first: bytes = b"") -> OpenRequest:
+    return OpenRequest(hostname="a.example", visitor=HERE, server=HERE, first=first)
+
+
+class Handle:
+    def __init__(self, timers: list[Timer], entry: Timer) -> None:
+        self._timers, self._entry = timers, entry
+
+    def cancel(self) -> None:
+        if self._entry in self._timers:
+            self._timers.remove(self._entry)
+
+
+class Loop:
+    """An event loop's callbacks and timers, run by hand: one `turn` at a time."""
+
+    def __init__(self) -> None:
+        self.soon: deque[Callable[[], object]] = deque()
+        self.timers: list[Timer] = []
+        self.now = 0.0
+
+    def call_soon(self, callback: Callable[..., object], *arguments: object) -> None:
+        self.soon.append(lambda: callback(*arguments))
+
+    def call_later(self, delay: float, callback: Callable[..., object], *arguments: object) -> Handle:
+        entry: Timer = (self.now + delay, lambda: callback(*arguments))
+        self.timers.append(entry)
+
+        return Handle(self.timers, entry)
+
+    def turn(self) -> None:
+        for _ in range(len(self.soon)):
+            self.soon.popleft()()
+
+    def settle(self) -> None:
+        while self.soon:
+            self.turn()
+
+    def sleep(self, seconds: float) -> None:
+        end = self.now + seconds
+        while due := sorted((entry for entry in self.timers if entry[0] <= end), key=lambda entry: entry[0]):
+            self.now = due[0][0]
+            self.timers.remove(due[0])
+            due[0][1]()
+            self.settle()
+        self.now = end
+
+
+class Wire:
+    """A transport that keeps what is written until the test lets it through."""
+
+    def __init__(self) -> None:
+        self.protocol: Mux | None = None
+        self.peer: Wire | None = None
+        self.written: list[bytes] = []
+        self.writes = 0
+        self.closed = self.aborted = self.blocked = False
+        self.high = 0
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self.written))
+
+    def write(self, data: Chunk) -> None:
+        self.writelines([data])
+
+    def writelines(self, parts: list[Chunk]) -> None:
+        self.writes += 1
+        self.written += [bytes(part) for part in parts]
+        if self.protocol and not self.blocked and self.get_write_buffer_size() > self.high:
+            self.blocked = True
+            self.protocol.pause_writing()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def take(self) -> bytes:
+        data = b"".join(self.written)
+        self.written.clear()
+        if self.protocol and self.blocked:
+            self.blocked = False
+            self.protocol.resume_writing()
+        return data
+
+
+class Sink:
+    """Records what a stream's end is told; consumes at once unless told to hold."""
+
+    def __init__(self, *, hold: bool = False) -> None:
+        self.far: Stream | None = None
+        self.hold = hold
+        self.got = bytearray()
+        self.said: list[str] = []
+
+    def data(self, chunk: Chunk) -> None:
+        self.got += chunk
+        if not self.hold and self.far is not None:
+            self.far.consumed(len(chunk))
+
+    def end(self) -> None:
+        self.said.append("end")
+
+    def reset(self, code: ResetCode) -> None:
+        self.said.append(code.name)
+
+    def pause(self) -> None:
+        self.said.append("pause")
+
+    def resume(self) -> None:
+        self.said.append("resume")
+
+
+class Pair:
+    """A server's and a client's mux with two wires between them."""
+
+    def __init__(self, limits: Limits | None = None, *, hold: bool = False) -> None:
+        self.loop = Loop()
+        self.limits = limits or Limits()
+        self.accepted: list[Sink] = []
+        self.closed: dict[str, PeerError | None] = {}
+        self.refuse: ResetCode | None = None
+        self.hold = hold
+        self.server = self._mux("server", accept=None)
+        self.client = self._mux("client", accept=self.accept)
+        self.down, self.up = Wire(), Wire()  # written by the server, by the client
+        for wire, mux in ((self.down, self.server), (self.up, self.client)):
+            wire.protocol = mux
+            mux.connection_made(cast("asyncio.Transport", wire))
+
+    def _mux(self, name: str, accept: Any) -> Mux:
+        return Mux(
+            loop=cast("asyncio.AbstractEventLoop", self.loop),
+            limits=self.limits,
+            accept=accept,
+            on_closed=lambda _, error: self.closed.update({name: error}),
+        )
+
+    def accept(self, stream: Stream, opened: OpenRequest) -> StreamSink | ResetCode:
+        assert opened.hostname == "a.example"
+        if self.refuse is not None:
+            return self.refuse
+        sink = Sink(hold=self.hold)
+        sink.far = stream
+        self.accepted.append(sink)
+        return sink
+
+    def open(self, first: bytes = b"") -> tuple[Stream, Sink]:
+        sink = Sink()
+        stream = self.server.open(request(first), sink)
+        sink.far = stream
+        return stream, sink
+
+    def run(self) -> None:
+        """Exchange everything until nothing moves."""
+        while True:
+            self.loop.settle()
+            down, up = self.down.take(), self.up.take()
+            if down:
+                self.client.data_received(down)
+            if up:
+                self.server.data_received(up)
+            if not (down or up or self.loop.soon):
+                return
+
+    def lose(self) -> None:
+        self.server.connection_lost(None)
+        self.client.connection_lost(None)
+
+
+def test_first_bytes_data_and_both_ends() -> None:
+    pair = Pair()
+    stream, sink = pair.open(b"hello")
+    pair.run()
+    other = pair.accepted[0]
+    assert other.far is not None
+    stream.write(b" world")
+    stream.end()
+    other.far.write(b"answer")
+    pair.run()
+    assert (bytes(other.got), other.said) == (b"hello world", ["end"])
+    assert (bytes(sink.got), sink.said) == (b"answer", [])
+    assert pair.server.streams == pair.client.streams == 1
+    other.far.write(b"!")
+    other.far.end()
+    pair.run()
+    assert (bytes(sink.got), sink.said) == (b"answer!", ["end"])
+    assert pair.server.streams == pair.client.streams == 0
+    assert stream.over
+
+
+def test_everything_of_one_turn_leaves_in_one_write() -> None:
+    pair = Pair()
+    streams = [pair.open()[0] for _ in range(50)]
+    pair.run()
+    before = pair.down.writes
+    for stream in streams:
+        stream.write(b"x" * 100)
+    pair.loop.settle()
+    assert pair.down.writes == before + 1
+    assert len(pair.down.written) == 1
+
+
+def test_a_large_payload_is_written_unjoined() -> None:
+    pair = Pair()
+    stream, _ = pair.open()
+    pair.run()
+    stream.write(bytes(20 * KIB))
+    pair.loop.turn()
+    assert [len(part) for part in pair.down.written] == [8, 20 * KIB]
+
+
+def test_a_stream_sends_64_kib_a_turn_and_waits_for_the_others() -> None:
+    pair = Pair()
+    bulk, _ = pair.open()
+    small, _ = pair.open()
+    pair.run()
+    bulk.write(bytes(200 * KIB))
+    small.write(bytes(17 * KIB))
+    pair.loop.turn()
+    assert sum(map(len, pair.down.written)) == 8 + 64 * KIB + 8 + 17 * KIB
+    pair.loop.turn()
+    assert sum(map(len, pair.down.written)) == 8 + 64 * KIB + 8 + 17 * KIB + 8 + 64 * KIB
+
+
+def test_credit_bounds_what_a_stalled_stream_holds_and_pauses_its_source_only() -> None:
+    pair = Pair(hold=True)
+    stream, sink = pair.open()
+    pair.run()
+    for _ in range(8):
+        stream.write(bytes(64 * KIB))
+    pair.run()
+    stalled = pair.accepted[0]
+    assert len(stalled.got) == pair.limits.credit
+    assert sink.said == ["pause"]
+    other, other_sink = pair.open(b"x")
+    other.write(b"y" * 5000)
+    pair.run()
+    assert len(pair.accepted[1].got) == 5001
+    assert other_sink.said == []
+    assert stalled.far is not None
+    stalled.far.consumed(len(stalled.got))
+    pair.run()
+    assert len(stalled.got) == 8 * 64 * KIB
+    assert sink.said == ["pause", "resume"]
+
+
+def test_a_full_transport_pauses_the_sources_and_resumes_them_in_turn() -> None:
+    pair = Pair(Limits(high_water=100 * KIB))
+    opened = [pair.open() for _ in range(4)]
+    pair.run()
+    for _ in range(2):
+        for stream, _ in opened:
+            stream.write(bytes(60 * KIB))
+        pair.loop.settle()
+    assert pair.down.blocked
+    assert pair.down.get_write_buffer_size() < 300 * KIB
+    assert all("pause" in sink.said for _, sink in opened)
+    pair.run()
+    assert all(sink.said == ["pause", "resume"] for _, sink in opened) or all(
+        sink.said[-1] == "resume" for _, sink in opened
+    )
+    assert [len(sink.got) for sink in pair.accepted] == [120 * KIB] * 4
+
+
+def test_reset_reaches_the_other_side_once() -> None:
+    pair = Pair()
+    stream, sink = pair.open()
+    pair.run()
+    other = pair.accepted[0]
+    assert other.far is not None
+    stream.write(bytes(100 * KIB))
+    stream.reset(ResetCode.VISITOR_LOST)
+    stream.reset(ResetCode.VISITOR_LOST)
+    stream.write(b"late")
+    other.far.write(b"crossing")
+    pair.run()
+    assert (other.said, sink.said) == (["VISITOR_LOST"], ["pause"])
+    assert pair.server.streams == pair.client.streams == 0
+    assert pair.closed == {}
+
+
+def test_a_refused_stream() -> None:
+    pair = Pair()
+    pair.refuse = ResetCode.NOT_GRANTED
+    _, sink = pair.open(b"hello")
+    pair.run()
+    assert sink.said == ["NOT_GRANTED"]
+    assert pair.server.streams == pair.client.streams == 0
+
+
+def test_goaway_lets_streams_end_and_then_closes() -> None:
+    pair = Pair()
+    stream, _ = pair.open()
+    pair.run()
+    pair.client.goaway()
+    crossing, _ = pair.open()  # the server has not heard of it yet
+    pair.run()
+    assert len(pair.accepted) == 2
+    assert pair.server.going
+    assert not pair.server.can_open
+    with pytest.raises(PeerError):
+        pair.open()
+    for one, sink in zip((stream, crossing), pair.accepted, strict=True):
+        assert sink.far is not None
+        one.end()
+        sink.far.end()
+    pair.run()
+    assert pair.down.closed
+    assert pair.up.closed
+    pair.lose()
+    assert pair.closed == {"server": None, "client": None}
+
+
+def test_losing_the_connection_resets_every_stream() -> None:
+    pair = Pair()
+    _, sink = pair.open()
+    pair.run()
+    pair.lose()
+    assert sink.said == pair.accepted[0].said == ["CONNECTION_LOST"]
+
+
+def test_a_silent_peer_is_asked_and_then_given_up() -> None:
+    pair = Pair()
+    pair.loop.sleep(12)
+    assert b"\x00\x00\x08\x08" in b"".join(pair.down.written)
+    assert not pair.down.closed
+    pair.loop.sleep(10)
+    assert pair.down.aborted
+    pair.lose()
+    error = pair.closed["server"]
+    assert error is not None
+    assert error.code == "silent"
+
+
+def test_an_answering_peer_is_kept() -> None:
+    pair = Pair()
+    for _ in range(20):
+        pair.loop.sleep(5)
+        pair.run()
+    assert not pair.down.closed
+
+
+def test_a_peer_that_makes_us_answer_and_does_not_read_is_closed() -> None:
+    pair = Pair(Limits(stalled_bytes=64 * KIB, high_water=64 * KIB))
+    ping = frame(FrameType.PING, 0, b"12345678")
+    for _ in range(50):
+        pair.server.data_received(ping * 1000)
+        pair.loop.settle()
+        if pair.down.aborted:
+            break
+    assert pair.down.get_write_buffer_size() < 300 * KIB
+    pair.lose()
+    error = pair.closed["server"]
+    assert error is not None
+    assert error.code == "stalled"
+
+
+OPEN_1 = frame(FrameType.OPEN, 1, request().encode())
+OPEN_2 = frame(FrameType.OPEN, 2, request().encode())
+TO_CLIENT: list[tuple[bytes, CloseCode]] = [
+    (OPEN_1 + frame(FrameType.DATA, 1, bytes(60000)) * 5, CloseCode.CREDIT_EXCEEDED),
+    (frame(FrameType.DATA, 1, b"x"), CloseCode.STREAM_UNKNOWN),
+    (OPEN_1 + frame(FrameType.DATA, 2, b"x"), CloseCode.STREAM_UNKNOWN),
+    (frame(FrameType.RST, 9, b"\0\1"), CloseCode.STREAM_UNKNOWN),
+    (frame(FrameType.WINDOW, 9, b"\0\0\0\1"), CloseCode.STREAM_UNKNOWN),
+    (OPEN_1 + OPEN_1, CloseCode.STREAM_REUSED),
+    (OPEN_1 + frame(FrameType.RST, 1, b"\0\1") + OPEN_1, CloseCode.STREAM_REUSED),
+    (frame(FrameType.OPEN, 5, request().encode()) + OPEN_1, CloseCode.STREAM_REUSED),
+    (OPEN_1 + frame(FrameType.END, 1) + frame(FrameType.DATA, 1, b"x"), CloseCode.STREAM_ENDED),
+    (OPEN_1 + frame(FrameType.END, 1) * 2, CloseCode.STREAM_ENDED),
+    (OPEN_1 + frame(FrameType.WINDOW, 1, b"\x7f\xff\xff\xff"), CloseCode.CREDIT_OVERFLOW),
+    (frame(FrameType.OPEN, 1, b"\2" + bytes(40)), CloseCode.OPEN_MALFORMED),
+    (frames.header(FrameType.DATA, 1, 65537), CloseCode.FRAME_LENGTH),
+    (frames.header(FrameType.OPEN, 1, 65536), CloseCode.FRAME_LENGTH),
+    (frames.header(11, 1, 1), CloseCode.FRAME_TYPE),
+    (frames.header(0, 1, 0), CloseCode.FRAME_TYPE),
+    (frames.header(FrameType.DATA, 0, 1), CloseCode.FRAME_STREAM),
+    (frames.header(FrameType.PING, 1, 8), CloseCode.FRAME_STREAM),
+    (frame(FrameType.JOINED, 0, bytes(32)), CloseCode.FRAME_UNEXPECTED),
+    (OPEN_1 + frames.goaway(CloseCode.DRAIN) + OPEN_2, CloseCode.OPEN_AFTER_GOAWAY),
+    (OPEN_1 + OPEN_2 + frame(FrameType.OPEN, 3, request().encode()), CloseCode.TOO_MANY_STREAMS),
+]
+
+
+@pytest.mark.parametrize(("sent", "code"), TO_CLIENT, ids=lambda value: getattr(value, "name", ""))
+def test_a_violation_closes_with_its_code(sent: bytes, code: CloseCode) -> None:
+    pair = Pair(Limits(max_streams=2), hold=True)
+    pair.client.data_received(sent)
+    pair.client.data_received(b"\xff" * 100)  # nothing is read any more
+    assert b"".join(pair.up.written).endswith(frames.goaway(code))
+    assert pair.up.closed
+    pair.loop.sleep(2)
+    assert pair.up.aborted
+    pair.client.connection_lost(None)
+    error = pair.closed["client"]
+    assert error is not None
+    assert (error.code, error.remote) == (code.name.lower(), False)
+    assert pair.client.streams == 0
+
+
+def test_only_the_server_opens() -> None:
+    pair = Pair()
+    pair.server.data_received(OPEN_1)
+    assert b"".join(pair.down.written).endswith(frames.goaway(CloseCode.FRAME_UNEXPECTED))
+
+
+def test_the_other_side_learns_the_code() -> None:
+    pair = Pair()
+    _, sink = pair.open()
+    pair.run()
+    pair.client.close(CloseCode.SESSION_ENDED, "over")
+    pair.run()
+    pair.lose()
+    error = pair.closed["server"]
+    assert error is not None
+    assert (error.code, error.remote) == ("session_ended", True)
+    assert sink.said == ["CONNECTION_LOST"]
+
+
+Step = tuple[str, int, int]
+ACTIONS = ["open", "down", "up", "end_down", "end_up", "turn", "carry"]
+steps = st.lists(
+    st.tuples(st.sampled_from(ACTIONS), st.integers(0, 3),
+              st.sampled_from([1, 100, 5000, 16384, 70000])),
+    max_size=60,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps)
+def test_every_stream_delivers_exactly_what_was_written(script: list[Step]) -> None:
+    """In any interleaving, with half-closes, over a link whose limits are small."""
+    pair = Pair(Limits(credit=64 * KIB, high_water=32 * KIB))
+    near: list[tuple[Stream, Sink]] = []
+    sent: dict[tuple[str, int], bytearray] = {}
+    ended: set[tuple[str, int]] = set()
+    for action, which, size in script:
+        if action == "open":
+            near.append(pair.open(b"first"))
+            sent["down", len(near) - 1] = bytearray(b"first")
+            sent["up", len(near) - 1] = bytearray()
+        elif action == "turn":
+            pair.loop.turn()
+        elif action == "carry":
+            pair.run()
+        elif near:
+            index = which % len(near)
+            way = action.removeprefix("end_")
+            if way == "up" and len(pair.accepted) <= index:
+                pair.run()
+            far = pair.accepted[index].far if way == "up" else near[index][0]
+            assert far is not None
+            if action.startswith("end_"):
+                ended.add((way, index))
+                far.end()
+            elif (way, index) not in ended:
+                payload = bytes((index + size + len(sent[way, index])) & 0xFF for _ in range(1)) * size
+                sent[way, index] += payload
+                far.write(payload)
+    pair.run()
+    for index, (stream, sink) in enumerate(near):
+        assert pair.accepted[index].got == sent["down", index]
+        assert sink.got == sent["up", index]
+        assert ("end" in pair.accepted[index].said) is (("down", index) in ended)
+        assert ("end" in sink.said) is (("up", index) in ended)
+        assert stream.over is ({("down", index), ("up", index)} <= ended)
+    assert pair.closed == {}
