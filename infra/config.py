@@ -237,7 +237,7 @@ _NO_MACHINE = Machine(cloud="aws", tee="sev-snp", type="", region="", zone="", p
 
 
 def _machine(part: Fields) -> Machine:
-    cloud = part.choice("cloud", capabilities.CLOUD_NAMES, "aws")
+    cloud: CloudName = part.choice("cloud", capabilities.CLOUD_NAMES, "aws")
     if part.values.get("cloud") != cloud:
         return _NO_MACHINE
     machine, mistakes = capabilities.choose(

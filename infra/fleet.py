@@ -194,7 +194,7 @@ def _machine(config: FleetConfig, member: ServerConfig | ClientConfig) -> Machin
 
 
 def _networks(config: FleetConfig, machines: tuple[MachineSpec, ...]) -> tuple[NetworkSpec, ...]:
-    places = {(spec.machine.cloud, spec.machine.region) for spec in machines}
+    places: set[tuple[CloudName, str]] = {(spec.machine.cloud, spec.machine.region) for spec in machines}
     return tuple(_network(config, machines, cloud, region) for cloud, region in sorted(places))
 
 

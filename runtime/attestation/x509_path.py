@@ -47,6 +47,7 @@ _READ_ERRORS = (
     ValueError,
     TypeError,
     OverflowError,
+    UserWarning,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
@@ -84,8 +85,10 @@ def load(data: bytes, what: str) -> Certificate:
     if data.count(_PEM) > 1:
         raise MalformedError(what, "holds several certificates, want one")
     # AMD gives every VEK the serial number 0, about which `cryptography` warns while loading and again
-    # while reading the serial; nowhere else is this warning silenced.
+    # while reading the serial; nowhere else is this warning silenced. Any other (a country of eleven
+    # letters) is about a certificate that AMD did not make.
     with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             pem = data.lstrip().startswith(_PEM)
@@ -305,23 +308,29 @@ def load_crl(data: bytes) -> RevocationList:
     what = "revocation list"
     if len(data) > MAX_CRL_SIZE:
         raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CRL_SIZE}")
-    try:
-        crl = x509.load_der_x509_crl(data)
-        following = crl.next_update_utc
-        if following is None:
-            raise MalformedError(what, "does not say when the next one comes")
-        return RevocationList(
-            issuer=crl.issuer.public_bytes(),
-            this_update=int(crl.last_update_utc.timestamp()),
-            next_update=int(following.timestamp()),
-            serials=frozenset(entry.serial_number for entry in crl),
-            critical=any(extension.critical for extension in crl.extensions),
-            tbs=crl.tbs_certlist_bytes,
-            signature=crl.signature,
-            pss_sha384=_is_pss_sha384(crl),
-        )
-    except _READ_ERRORS as error:
-        raise MalformedError(what, f"cannot be read: {error}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            return _read_crl(x509.load_der_x509_crl(data))
+        except _READ_ERRORS as error:
+            raise MalformedError(what, f"cannot be read: {error}") from error
+
+
+def _read_crl(crl: x509.CertificateRevocationList) -> RevocationList:
+    following = crl.next_update_utc
+    if following is None:
+        message = "does not say when the next one comes"
+        raise ValueError(message)
+    return RevocationList(
+        issuer=crl.issuer.public_bytes(),
+        this_update=int(crl.last_update_utc.timestamp()),
+        next_update=int(following.timestamp()),
+        serials=frozenset(entry.serial_number for entry in crl),
+        critical=any(extension.critical for extension in crl.extensions),
+        tbs=crl.tbs_certlist_bytes,
+        signature=crl.signature,
+        pss_sha384=_is_pss_sha384(crl),
+    )
 
 
 def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: int) -> None:

@@ -55,7 +55,9 @@ class ProcessAppraiser:
         self._waiting[member] += 1
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, verifier.appraise, request)
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._pool, verifier.appraise, request
+                )
         except TimeoutError as error:
             raise PeerError("timeout", f"appraisal took over {DEADLINE_S:g} s") from error
         except BrokenProcessPool as error:
@@ -75,7 +77,9 @@ class ProcessAppraiser:
 def _new_pool() -> ProcessPoolExecutor:
     # spawn: a fork would carry the boot keys and every open socket into the appraisal process.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(max_workers=1, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(
+        max_workers=1, mp_context=context, initializer=_follow_parent, initargs=(os.getpid(),)
+    )
 
 
 def _follow_parent(parent: int) -> None:

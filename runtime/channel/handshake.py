@@ -129,7 +129,9 @@ class Handshake:
                 return self._receive_confirm(message.payload)
             case Kind.REFUSED:
                 code = message.payload.decode("ascii", "replace")
-                raise PeerError(code if code.replace("_", "").isalnum() else "refused", "closed the session", remote=True)
+                raise PeerError(
+                    code if code.replace("_", "").isalnum() else "refused", "closed the session", remote=True
+                )
             case Kind.CONTROL:
                 raise PeerError("out_of_turn", f"a control message came while waiting for {self.waiting_for}")
 
@@ -170,7 +172,9 @@ class Handshake:
         if peer.epoch != self._own.epoch:
             raise PeerError("epoch", f"hello of epoch {peer.epoch}, want {self._own.epoch}")
         if abs(peer.time - self._now) > MAX_SKEW_S:
-            raise PeerError("clock_skew", f"peer's clock reads {peer.time}, ours {self._now}, over {MAX_SKEW_S} s apart")
+            raise PeerError(
+                "clock_skew", f"peer's clock reads {peer.time}, ours {self._now}, over {MAX_SKEW_S} s apart"
+            )
         if peer.nonce == self._own.nonce:
             raise PeerError("reflected", "our own nonce came back")
         if not set(peer.formats) & set(self._own.formats):
@@ -178,7 +182,9 @@ class Handshake:
         same_version = peer.document_version == self._own.document_version
         if same_version and peer.document_digest != self._own.document_digest:
             # Two documents of one version: the owner's key signed twice, or is not the owner's alone.
-            raise PeerError("document_conflict", f"another fleet document has version {peer.document_version} too")
+            raise PeerError(
+                "document_conflict", f"another fleet document has version {peer.document_version} too"
+            )
 
     def _receive_evidence(self, payload: bytes) -> list[Step]:
         self._expect(_State.EVIDENCE)
@@ -223,7 +229,9 @@ class Handshake:
         hellos = {self._side: self._own, self._side.other: self.peer_hello}
         return binding.binder(
             label=binding.Label.CHANNEL,
-            direction=binding.Direction.CLIENT_TO_SERVER if about is Side.CLIENT else binding.Direction.SERVER_TO_CLIENT,
+            direction=binding.Direction.CLIENT_TO_SERVER
+            if about is Side.CLIENT
+            else binding.Direction.SERVER_TO_CLIENT,
             epoch=self._own.epoch,
             transcript=self._transcript(),
             exporter=self._export(EXPORT_BIND, self._context()),

@@ -1,9 +1,9 @@
 """Messages on the session connection (docs/protocol.md §3). Pure.
 
-    offset size  field
-         0    1  type
-         1    3  payload length, big-endian, bounded per type before anything is buffered
-         4    n  payload
+offset size  field
+     0    1  type
+     1    3  payload length, big-endian, bounded per type before anything is buffered
+     4    n  payload
 """
 
 from __future__ import annotations

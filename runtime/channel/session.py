@@ -34,8 +34,23 @@ COLLECT_DEADLINE_S = 15.0
 
 # Told to the peer; anything else becomes "refused". None says which member, value or rule it was.
 _PUBLIC_CODES = frozenset(
-    "alpn busy clock_skew confirm document_conflict epoch evidence_refused formats malformed out_of_turn "
-    "reflected role timeout too_large unknown_type".split()
+    {
+        "alpn",
+        "busy",
+        "clock_skew",
+        "confirm",
+        "document_conflict",
+        "epoch",
+        "evidence_refused",
+        "formats",
+        "malformed",
+        "out_of_turn",
+        "reflected",
+        "role",
+        "timeout",
+        "too_large",
+        "unknown_type",
+    }
 )
 
 

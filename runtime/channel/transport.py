@@ -74,7 +74,7 @@ class ChannelTransport(asyncio.Protocol):
 
     def export(self, label: bytes, context: bytes) -> bytes:
         """Return 32 bytes of keying material bound to this connection (RFC 8446 §7.5)."""
-        return cast("bytes", self._connection.export_keying_material(label, EXPORT_SIZE, context))
+        return self._connection.export_keying_material(label, EXPORT_SIZE, context)
 
     async def established(self) -> None:
         """Wait for the TLS handshake. Raises: PeerError."""
@@ -86,7 +86,11 @@ class ChannelTransport(asyncio.Protocol):
         while not self._inbox:
             await self._awake()
         message = self._inbox.popleft()
-        if len(self._inbox) < _MAX_UNREAD and self._transport is not None and not self._transport.is_closing():
+        if (
+            len(self._inbox) < _MAX_UNREAD
+            and self._transport is not None
+            and not self._transport.is_closing()
+        ):
             self._transport.resume_reading()
         return message
 
@@ -130,7 +134,9 @@ class ChannelTransport(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(PeerError("closed", f"the connection was lost: {exc}" if exc else "the connection is closed"))
+        self._fail(
+            PeerError("closed", f"the connection was lost: {exc}" if exc else "the connection is closed")
+        )
         self._writable.set()
         if not self.closed.done():
             self.closed.set_result(None)
@@ -163,7 +169,11 @@ class ChannelTransport(asyncio.Protocol):
             self._refuse(PeerError("tls", f"TLS failed: {_reason(error)}"))
         except PeerError as error:
             self._refuse(error)
-        if len(self._inbox) >= _MAX_UNREAD and self._transport is not None and not self._transport.is_closing():
+        if (
+            len(self._inbox) >= _MAX_UNREAD
+            and self._transport is not None
+            and not self._transport.is_closing()
+        ):
             self._transport.pause_reading()
 
     def _assert_negotiated(self) -> None:

@@ -91,7 +91,9 @@ def _member(role: str) -> Callable[[argparse.Namespace], None]:
             raise UsageError(message, hint=f"run: tunnel {found.role_name} --settings {options.settings}")
         attester = TsmAttester()
         if not attester.available():
-            message = "no TEE that this release can attest with: /sys/kernel/config/tsm/report has no provider"
+            message = (
+                "no TEE that this release can attest with: /sys/kernel/config/tsm/report has no provider"
+            )
             raise UnsupportedTeeError(message)
         logs.to_stderr()
         with contextlib.suppress(KeyboardInterrupt):
@@ -104,11 +106,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tunnel", description="an attested tunnel: serve, publish, verify")
     parser.add_argument("--version", action="version", version=f"tunnel {config.VERSION}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    for role, what in (("server", "take visitors and relay them to tunnel clients"), ("client", "publish an origin")):
+    for role, what in (
+        ("server", "take visitors and relay them to tunnel clients"),
+        ("client", "publish an origin"),
+    ):
         verb = verbs.add_parser(role, help=what, description=what)
         verb.add_argument("--settings", required=True, metavar="FILE", help="the member's boot settings")
         verb.set_defaults(verb=_member(role))
-    checking = verbs.add_parser("verify", help="attest one tunnel server from outside", description=verify.__doc__)
+    checking = verbs.add_parser(
+        "verify", help="attest one tunnel server from outside", description=verify.__doc__
+    )
     verify.add_arguments(checking)
     checking.set_defaults(verb=lambda options: verify.verb(options, HARDWARE_ROOTS))
     return parser

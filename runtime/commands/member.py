@@ -14,7 +14,7 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,9 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
     )
 
 
-async def _serve(settings: Settings, role: ServerSettings, party: Party, documents: PublishedDocuments) -> None:
+async def _serve(
+    settings: Settings, role: ServerSettings, party: Party, documents: PublishedDocuments
+) -> None:
     data_key = BootKey.create(settings.tunnel_name, party.clock.now())
     server = TunnelServer(
         settings=role, tunnel_name=settings.tunnel_name, party=party, data_key=data_key, limits=Limits()
@@ -225,7 +227,7 @@ def _announce(result: AttestationResult) -> None:
 @contextlib.asynccontextmanager
 async def _until_signalled(
     drain: Callable[[], Any], reload: Callable[[], Any] | None = None
-) -> AsyncIterator[Callable[[Any], Any]]:
+) -> AsyncGenerator[Callable[[Any], Any], None]:
     """Yield a runner that ends on SIGTERM or SIGINT after `drain`, and on a second one at once."""
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()

@@ -26,13 +26,17 @@ class ServerMetrics(Collector):
         """Yield every family with its present values."""
         sessions = GaugeMetricFamily("tunnel_sessions", "Attested sessions now", labels=["member", "grade"])
         age = GaugeMetricFamily("tunnel_session_age_seconds", "Age of each session", labels=["member"])
-        joined = GaugeMetricFamily("tunnel_data_connections", "Joined data connections now", labels=["member"])
+        joined = GaugeMetricFamily(
+            "tunnel_data_connections", "Joined data connections now", labels=["member"]
+        )
         for live in self._server.sessions():
             member = live.session.peer.member
             sessions.add_metric([member, live.session.peer.grade], 1)
             age.add_metric([member], time.monotonic() - live.since)
             joined.add_metric([member], self._server.workers.connections(live.session.id))
-        refused = CounterMetricFamily("tunnel_sessions_refused", "Sessions turned away, by code", labels=["code"])
+        refused = CounterMetricFamily(
+            "tunnel_sessions_refused", "Sessions turned away, by code", labels=["code"]
+        )
         for code, count in self._server.refused.items():
             refused.add_metric([code], count)
         yield from (sessions, age, joined, refused)
@@ -46,7 +50,9 @@ class ServerMetrics(Collector):
             "tunnel_data_bytes", "Frame bytes on data connections", labels=["worker", "member", "direction"]
         )
         refused = CounterMetricFamily(
-            "tunnel_relay_refused", "Visitors and data connections turned away, by reason", labels=["worker", "reason"]
+            "tunnel_relay_refused",
+            "Visitors and data connections turned away, by reason",
+            labels=["worker", "reason"],
         )
         for index, counters in self._server.workers.counters():
             worker = str(index)
@@ -70,9 +76,15 @@ class ClientMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield every family with its present values."""
-        up = GaugeMetricFamily("tunnel_session_up", "1 where a session is established", labels=["address", "grade"])
-        joined = GaugeMetricFamily("tunnel_data_connections", "Joined data connections now", labels=["address"])
-        sessions = CounterMetricFamily("tunnel_sessions_established", "Sessions established", labels=["address"])
+        up = GaugeMetricFamily(
+            "tunnel_session_up", "1 where a session is established", labels=["address", "grade"]
+        )
+        joined = GaugeMetricFamily(
+            "tunnel_data_connections", "Joined data connections now", labels=["address"]
+        )
+        sessions = CounterMetricFamily(
+            "tunnel_sessions_established", "Sessions established", labels=["address"]
+        )
         failures = CounterMetricFamily(
             "tunnel_session_failures", "Sessions that ended or failed, by code", labels=["address", "code"]
         )

@@ -47,11 +47,7 @@ class RoutesSource:
 
     async def _bytes(self) -> bytes:
         if self._settings.routes_file is not None:
-            try:
-                return Path(self._settings.routes_file).read_bytes()
-            except OSError as error:
-                message = f"the routes file cannot be read: {error}"
-                raise UsageError(message, hint="the settings name it under client.routes.file") from error
+            return _read(Path(self._settings.routes_file))
         problems: list[str] = []
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
             for url in self._settings.routes_urls:
@@ -61,3 +57,11 @@ class RoutesSource:
                     problems.append(f"{url}: {error}")
         message = "no routes: " + "; ".join(problems)
         raise UnreachableError(message)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"the routes file cannot be read: {error}"
+        raise UsageError(message, hint="the settings name it under client.routes.file") from error

@@ -47,9 +47,13 @@ class Answer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("--address", required=True, metavar="ADDRESS[:PORT]", help="one server; port 443 if left out")
+    parser.add_argument(
+        "--address", required=True, metavar="ADDRESS[:PORT]", help="one server; port 443 if left out"
+    )
     parser.add_argument("--document", required=True, metavar="FILE", help="the signed fleet document")
-    parser.add_argument("--owner-key", required=True, action="append", metavar="HEX", help="the owner's public key")
+    parser.add_argument(
+        "--owner-key", required=True, action="append", metavar="HEX", help="the owner's public key"
+    )
     parser.add_argument("--json", action="store_true", help="answer with JSON")
 
 
@@ -103,7 +107,9 @@ async def ask(host: str, port: int, tunnel_name: str) -> Answer:
     context.verify_mode = ssl.CERT_NONE  # self-signed: the evidence, not a CA, vouches for this key
     try:
         async with asyncio.timeout(DEADLINE_S):
-            reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=tunnel_name)
+            reader, writer = await asyncio.open_connection(
+                host, port, ssl=context, server_hostname=tunnel_name
+            )
             try:
                 certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
                 target = f"{config.EVIDENCE_PATH}?nonce={nonce.hex()}"
@@ -117,7 +123,7 @@ async def ask(host: str, port: int, tunnel_name: str) -> Answer:
             finally:
                 writer.close()
     except (OSError, TimeoutError) as error:
-        message = f"{host} port {port} did not answer under {tunnel_name}: {error or 'deadline'}"
+        message = f"{host} port {port} did not answer under {tunnel_name}: {str(error) or 'deadline'}"
         raise UnreachableError(message) from error
     return _answer(raw, nonce, certificate)
 
@@ -126,7 +132,9 @@ def _answer(raw: bytes, nonce: bytes, certificate: bytes) -> Answer:
     head, _, body = raw.partition(b"\r\n\r\n")
     status = head.split(b"\r\n", 1)[0].split(b" ")
     if len(status) < 2 or status[1] != b"200":
-        raise PeerError("evidence_unavailable", f"the server answered {b' '.join(status[1:]).decode('ascii', 'replace')}")
+        raise PeerError(
+            "evidence_unavailable", f"the server answered {b' '.join(status[1:]).decode('ascii', 'replace')}"
+        )
     value = strict_json.parse(body, "evidence answer")
     try:
         evidence = base64.b64decode(value["evidence"], validate=True)
@@ -147,7 +155,9 @@ def describe(result: AttestationResult) -> dict[str, Any]:
         "image": result.image,
         "instance": result.instance,
         "document_version": result.document_version,
-        "statements": [{"claim": s.claim, "value": s.value, "measured_by": s.measured_by} for s in result.statements],
+        "statements": [
+            {"claim": s.claim, "value": s.value, "measured_by": s.measured_by} for s in result.statements
+        ],
         "not_proven": list(result.not_proven),
         "waivers": [{"name": w.name, "check": w.check, "reason": w.reason} for w in result.waivers],
         "warnings": list(result.warnings),
@@ -159,7 +169,9 @@ def describe(result: AttestationResult) -> dict[str, Any]:
 def sentences(address: str, result: AttestationResult) -> list[str]:
     """Return the result for people, one statement a line."""
     width = max((len(statement.claim) for statement in result.statements), default=0)
-    lines = [f"{address} is member {result.member} ({result.role}), grade {result.grade}, purpose {result.purpose}"]
+    lines = [
+        f"{address} is member {result.member} ({result.role}), grade {result.grade}, purpose {result.purpose}"
+    ]
     lines += [f"  {s.claim:<{width}}  {s.value}  (measured by {s.measured_by})" for s in result.statements]
     lines += [f"  not proven: {what}" for what in result.not_proven]
     lines += [f"  waived: {w.check} by {w.name}: {w.reason}" for w in result.waivers]
@@ -185,4 +197,3 @@ def _key(text: str) -> bytes:
     if len(key) != 32:
         raise UsageError("--owner-key wants 64 hexadecimal digits", hint="tunnel-fleet key new prints it")
     return key
-

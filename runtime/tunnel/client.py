@@ -56,7 +56,9 @@ class TunnelClient:
                 try:
                     answer = await resolve.resolve(self._tunnel_name, self._resolver)
                 except UnreachableError as error:
-                    log.warning("resolver", extra={"fields": {"detail": str(error), "kept": len(self._running)}})
+                    log.warning(
+                        "resolver", extra={"fields": {"detail": str(error), "kept": len(self._running)}}
+                    )
                 else:
                     self._follow(answer.addresses, tasks)
                     pause = min(RESOLVE_AT_MOST_EVERY_S, max(RESOLVE_AT_LEAST_EVERY_S, float(answer.ttl_s)))
@@ -65,7 +67,9 @@ class TunnelClient:
     async def set_routes(self, routes: Mapping[str, Origin]) -> None:
         """Publish these routes from now on."""
         self._routes = dict(routes)
-        await asyncio.gather(*(supervisor.set_routes(self._routes) for supervisor, _ in self._running.values()))
+        await asyncio.gather(
+            *(supervisor.set_routes(self._routes) for supervisor, _ in self._running.values())
+        )
 
     def reconnect(self) -> None:
         """Skip every pause: ask DNS and dial now."""
@@ -133,10 +137,15 @@ def origins(routes: Routes) -> dict[str, Origin]:
         context = None
         if route.certificate is not None:
             try:
-                chain, key = Path(route.certificate.chain).read_bytes(), Path(route.certificate.key).read_bytes()
+                chain, key = (
+                    Path(route.certificate.chain).read_bytes(),
+                    Path(route.certificate.key).read_bytes(),
+                )
                 context = visitor_context(chain, key)
             except (OSError, UsageError) as error:
                 message = f"the certificate of {route.hostname} cannot be loaded: {error}"
-                raise UsageError(message, hint="check the chain and key files named in routes.json") from error
+                raise UsageError(
+                    message, hint="check the chain and key files named in routes.json"
+                ) from error
         built[route.hostname] = Origin(kind=route.kind, host=route.host, port=route.port, ssl_context=context)
     return built

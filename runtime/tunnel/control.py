@@ -80,7 +80,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """One more data connection of the session; `connections` is how many it has now."""
+    """The answer to `Session`, and to each join; `connections` is how many it has now."""
 
     session: bytes
     connections: int

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import dns.asyncresolver
 import dns.exception
-import dns.rdatatype
 import dns.resolver
 
 from runtime.errors import UnreachableError

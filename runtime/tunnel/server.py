@@ -71,7 +71,10 @@ class TunnelServer:
             self._ports = tuple(worker.data_port for worker in workers)
             listeners = [await self._listen(address, tasks) for address in self._settings.listen]
             ready.set()
-            log.info("listening", extra={"fields": {"addresses": list(self._settings.listen), "data_ports": self._ports}})
+            log.info(
+                "listening",
+                extra={"fields": {"addresses": list(self._settings.listen), "data_ports": self._ports}},
+            )
             try:
                 index = await asyncio.shield(self.workers.died)
                 if not self._draining:
@@ -188,7 +191,9 @@ class TunnelServer:
                 case Goaway(reason=reason):
                     live.granted = ()
                     await self.workers.tell(control.Grant(session=live.session.id, hostnames=()))
-                    log.info("client drains", extra={"fields": {**self._fields(live.session), "reason": reason}})
+                    log.info(
+                        "client drains", extra={"fields": {**self._fields(live.session), "reason": reason}}
+                    )
                 case _:
                     raise PeerError("out_of_turn", f"{type(message).__name__} is not a client's to send")
 
@@ -199,10 +204,14 @@ class TunnelServer:
         live.granted = tuple(name for name in hostnames if member.may_publish(name))
         not_granted = tuple(name for name in hostnames if name not in live.granted)
         await self.workers.tell(control.Grant(session=live.session.id, hostnames=live.granted))
-        await live.session.send(session_messages.encode(Answer(granted=live.granted, not_granted=not_granted)))
+        await live.session.send(
+            session_messages.encode(Answer(granted=live.granted, not_granted=not_granted))
+        )
         log.info(
             "offer answered",
-            extra={"fields": {**self._fields(live.session), "granted": live.granted, "not_granted": not_granted}},
+            extra={
+                "fields": {**self._fields(live.session), "granted": live.granted, "not_granted": not_granted}
+            },
         )
 
     # -- small things -----------------------------------------------------------------------------
@@ -230,7 +239,9 @@ class TunnelServer:
         live = self._live.get(session)
         if live is not None:
             count = self.workers.connections(session)
-            log.debug("data connections", extra={"fields": {**self._fields(live.session), "connections": count}})
+            log.debug(
+                "data connections", extra={"fields": {**self._fields(live.session), "connections": count}}
+            )
 
     def _fields(self, session: Session) -> dict[str, object]:
         return {

@@ -1,11 +1,11 @@
 """Control messages of an established session (docs/protocol.md §7). Pure.
 
-    server → client   data_plan   certificate_sha256, ports: where and to whom data connections go
-    client → server   offer       hostnames of the client's routes; replaces the offer before
-    server → client   answer      granted, not_granted
-    client → server   ping        n      the client asks, the server answers
-    server → client   pong        n
-    either            goaway      reason, retry_after_s: no new streams, then the session ends
+server → client   data_plan   certificate_sha256, ports: where and to whom data connections go
+client → server   offer       hostnames of the client's routes; replaces the offer before
+server → client   answer      granted, not_granted
+client → server   ping        n      the client asks, the server answers
+server → client   pong        n
+either            goaway      reason, retry_after_s: no new streams, then the session ends
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ def _field(name: str, value: Any) -> Any:
         case "ports":
             return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
         case "hostnames" | "granted" | "not_granted":
-            return _list(name, value, MAX_HOSTNAMES, lambda item: isinstance(item, str) and 0 < len(item) <= 253)
+            return _list(
+                name, value, MAX_HOSTNAMES, lambda item: isinstance(item, str) and 0 < len(item) <= 253
+            )
         case "n" | "retry_after_s":
             if type(value) is not int or not 0 <= value < 2**32:
                 raise MalformedError(WHAT, f"{name} is not an integer of 32 bits")

@@ -70,7 +70,7 @@ class SocketEnd(asyncio.Protocol):
             self._transport.abort()
             return
         if self._paused:
-            self._transport.pause_reading()
+            self._loop.call_soon(self._pause_again)  # uvloop begins to read only after this method
         early, self._early = self._early, None
         for chunk in early or ():
             self.data(chunk)
@@ -163,6 +163,10 @@ class SocketEnd(asyncio.Protocol):
             transport.resume_reading()
 
     # ------------------------------------------------------------------ inside
+
+    def _pause_again(self) -> None:
+        if self._paused:
+            self.pause()
 
     def _finish_out(self) -> None:
         transport = self._transport

@@ -86,7 +86,9 @@ class Supervisor:
             except* TunnelError as errors:
                 self._note(errors)
             except* Exception as errors:
-                log.exception("a session ended by a fault of ours", extra={"fields": {"address": self.status.address}})
+                log.exception(
+                    "a session ended by a fault of ours", extra={"fields": {"address": self.status.address}}
+                )
                 self._note(errors)
             failures = 0 if time.monotonic() - started >= SETTLED_S else failures + 1
             self._change("waiting")
@@ -118,7 +120,9 @@ class Supervisor:
             await session.send(session_messages.encode(Goaway(reason="draining", retry_after_s=0)))
         except PeerError:
             return
-        await asyncio.gather(*(c.drain(self._limits.drain_s) for c in self._connections.values()), return_exceptions=True)
+        await asyncio.gather(
+            *(c.drain(self._limits.drain_s) for c in self._connections.values()), return_exceptions=True
+        )
 
     # -- one session ------------------------------------------------------------------------------
 
@@ -158,7 +162,9 @@ class Supervisor:
             for worker in range(len(plan.ports)):
                 tasks.create_task(self._keep_joined(session, plan, worker, counters))
 
-    async def _join(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> DataConnection:
+    async def _join(
+        self, session: Session, plan: DataPlan, worker: int, counters: list[int]
+    ) -> DataConnection:
         counters[worker] += 1
         ticket = JoinTicket(
             session=SessionId(session.id),
@@ -183,7 +189,9 @@ class Supervisor:
         while True:
             reason = await self._connections[worker].closed
             self.status.connections -= 1
-            log.warning("data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}})
+            log.warning(
+                "data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}}
+            )
             self._connections[worker] = await self._join(session, plan, worker, counters)
 
     async def _listen(self, session: Session, last_pong: list[float]) -> None:
@@ -230,7 +238,10 @@ class Supervisor:
         code = first.code if isinstance(first, TunnelError) else "internal"
         self.status.failures[code] = self.status.failures.get(code, 0) + 1
         self.status.last_error = str(first)
-        log.warning("session over", extra={"fields": {"address": self.status.address, "code": code, "detail": str(first)}})
+        log.warning(
+            "session over",
+            extra={"fields": {"address": self.status.address, "code": code, "detail": str(first)}},
+        )
 
     def _change(self, state: str) -> None:
         self.status.state = state

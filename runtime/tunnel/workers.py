@@ -52,7 +52,7 @@ class WorkerPool:
         loop = asyncio.get_running_loop()
         for configuration in configurations:
             ours, theirs = socket.socketpair()
-            ours.setblocking(False)
+            ours.settimeout(0)
             try:
                 process = await asyncio.create_subprocess_exec(
                     sys.executable, "-m", "runtime.tunnel.worker", "--control-fd", str(theirs.fileno()),
@@ -87,7 +87,10 @@ class WorkerPool:
     async def announce(self, session: control.Session) -> None:
         """Tell every worker of a session and wait until all know it: only then may the client join."""
         loop = asyncio.get_running_loop()
-        waiting = [self._known.setdefault((worker.index, session.session), loop.create_future()) for worker in self._workers]
+        waiting = [
+            self._known.setdefault((worker.index, session.session), loop.create_future())
+            for worker in self._workers
+        ]
         await self.tell(session)
         try:
             async with asyncio.timeout(5):
@@ -139,7 +142,10 @@ class WorkerPool:
                 worker.ready = message
             case Counters():
                 worker.counters = message
-            case Joined(session=session, connections=connections) | Left(session=session, connections=connections):
+            case (
+                Joined(session=session, connections=connections)
+                | Left(session=session, connections=connections)
+            ):
                 worker.connections[session] = connections
                 if not connections:
                     del worker.connections[session]

@@ -16,7 +16,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 Status = Callable[[], Mapping[str, Any]]
 
 
-def application(*, is_ready: Callable[[], bool], status: Status, registry: CollectorRegistry) -> web.Application:
+def application(
+    *, is_ready: Callable[[], bool], status: Status, registry: CollectorRegistry
+) -> web.Application:
     """Build the application; the callables are asked on each request."""
 
     async def healthz(_request: web.Request) -> web.Response:
@@ -27,7 +29,9 @@ def application(*, is_ready: Callable[[], bool], status: Status, registry: Colle
         return web.Response(text="ready\n" if ready else "not ready\n", status=200 if ready else 503)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4}
+        )
 
     async def show(_request: web.Request) -> web.Response:
         return web.json_response(status())

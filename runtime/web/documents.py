@@ -60,7 +60,11 @@ class PublishedDocuments:
             while True:
                 problem = await self._poll(session)
                 if problem != said and problem:
-                    waiting = "waiting for a fleet document" if self._current is None else "keeping the fleet document"
+                    waiting = (
+                        "waiting for a fleet document"
+                        if self._current is None
+                        else "keeping the fleet document"
+                    )
                     log.warning(waiting, extra={"fields": {"detail": problem}})
                 said = problem
                 await asyncio.sleep(self._poll_s if self._current is not None else FIRST_POLL_S)
@@ -79,7 +83,9 @@ class PublishedDocuments:
             least = self._settings.document_min_version
             raise _refuse("$.version", f"is {document.version}, the settings want at least {least}")
         if document.tunnel_name != self._settings.tunnel_name:
-            raise _refuse("$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"')
+            raise _refuse(
+                "$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"'
+            )
         if self._current is not None:
             now = self._current.document
             if document.version < now.version:
@@ -90,7 +96,11 @@ class PublishedDocuments:
                 return False
         self._clock.raise_floor(document.issued_at)
         self._current = CurrentDocument(envelope=envelope, payload=payload, document=document)
-        fields = {"version": document.version, "purpose": document.purpose, "expires": times.show(document.expires_at)}
+        fields = {
+            "version": document.version,
+            "purpose": document.purpose,
+            "expires": times.show(document.expires_at),
+        }
         log.info("fleet document in force", extra={"fields": fields})
         self._first.set()
         for listener in self._listeners:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ SHUTDOWN_S = 1.0  # admin and evidence requests are short
 
 
 @contextlib.asynccontextmanager
-async def on_address(application: web.Application, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+async def on_address(application: web.Application, host: str, port: int) -> AsyncGenerator[tuple[str, int], None]:
     """Serve plain HTTP; yields the address that is listened on. Raises: OSError when it is taken."""
     runner = _runner(application)
     await runner.setup()
@@ -24,7 +24,9 @@ async def on_address(application: web.Application, host: str, port: int) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def on_unix_socket(application: web.Application, path: str, context: ssl.SSLContext) -> AsyncIterator[None]:
+async def on_unix_socket(
+    application: web.Application, path: str, context: ssl.SSLContext
+) -> AsyncGenerator[None, None]:
     """Serve HTTPS on a unix socket."""
     runner = _runner(application)
     await runner.setup()

@@ -54,13 +54,17 @@ def application(
         nonlocal asking
         nonce = _nonce(request.query.get("nonce", ""))
         if nonce is None:
-            return web.json_response({"error": "want ?nonce= with 64 hexadecimal digits of your own"}, status=400)
+            return web.json_response(
+                {"error": "want ?nonce= with 64 hexadecimal digits of your own"}, status=400
+            )
         if asking >= MAX_ASKING:
             return web.json_response({"error": "busy"}, status=503, headers={"Retry-After": "2"})
         asking += 1
         try:
             async with gate:
-                collected = await attester.collect(endpoint_binder(spki=spki, nonce=nonce, settings_digest=settings_digest))
+                collected = await attester.collect(
+                    endpoint_binder(spki=spki, nonce=nonce, settings_digest=settings_digest)
+                )
         except TunnelError as error:
             return web.json_response({"error": error.code}, status=503)
         finally:

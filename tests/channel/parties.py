@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -59,7 +59,12 @@ class World:
 def members(amd: FakeAmd) -> list[FleetMember]:
     """The two members as the owner lists them."""
     return [
-        FleetMember(name="server-1", role="server", settings_digest=SERVER_DIGEST, chip_id=amd.chip("server-1").chip_id),
+        FleetMember(
+            name="server-1",
+            role="server",
+            settings_digest=SERVER_DIGEST,
+            chip_id=amd.chip("server-1").chip_id,
+        ),
         FleetMember(
             name="client-1",
             role="client",
@@ -83,7 +88,9 @@ def world(amd: FakeAmd) -> World:
         amd=amd,
         payload=payload,
         server=party(amd, Side.SERVER, attester(amd, "server-1", SERVER_DIGEST), SERVER_DIGEST, payload),
-        client=party(amd, Side.CLIENT, attester(amd, "client-1", CLIENT_DIGEST, "Turin"), CLIENT_DIGEST, payload),
+        client=party(
+            amd, Side.CLIENT, attester(amd, "client-1", CLIENT_DIGEST, "Turin"), CLIENT_DIGEST, payload
+        ),
     )
 
 
@@ -109,7 +116,7 @@ def with_document(one: Party, payload: bytes) -> Party:
 @contextlib.asynccontextmanager
 async def listening(
     key: BootKey, side: Side = Side.SERVER
-) -> AsyncIterator[tuple[int, asyncio.Queue[ChannelTransport]]]:
+) -> AsyncGenerator[tuple[int, asyncio.Queue[ChannelTransport]], None]:
     """Accept connections on an ephemeral port; yields the port and the queue of accepted transports."""
     accepted: asyncio.Queue[ChannelTransport] = asyncio.Queue()
     every: list[ChannelTransport] = []

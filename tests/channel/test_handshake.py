@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.channel import handshake, hello
+from runtime.channel import hello
 from runtime.channel.handshake import Appraise, Collect, Established, Handshake, Send, Step
 from runtime.channel.hello import Format, Hello, Side
 from runtime.channel.messages import Kind, Message
@@ -42,7 +42,11 @@ def own_hello(which: Side, **changes: Any) -> Hello:
 
 def side(which: Side, **changes: Any) -> Handshake:
     return Handshake(
-        hello=own_hello(which, **changes), spki_own=SPKI[which], spki_peer=SPKI[which.other], export=export, now=NOW
+        hello=own_hello(which, **changes),
+        spki_own=SPKI[which],
+        spki_peer=SPKI[which.other],
+        export=export,
+        now=NOW,
     )
 
 
@@ -140,7 +144,9 @@ def test_an_unknown_format_alone_is_no_format_in_common() -> None:
         client.receive(Message(Kind.HELLO, bytes(raw)))
 
 
-@pytest.mark.parametrize("changes", [{"time": NOW + 300}, {"document_version": 4, "document_digest": b"\xee" * 32}])
+@pytest.mark.parametrize(
+    "changes", [{"time": NOW + 300}, {"document_version": 4, "document_digest": b"\xee" * 32}]
+)
 def test_a_hello_that_differs_within_bounds_is_taken(changes: dict[str, Any]) -> None:
     Pair(server=side(Side.SERVER, **changes)).to_evidence()
 
@@ -237,7 +243,11 @@ def test_another_connection_is_another_binder_confirmation_and_secret() -> None:
 
     def made(which: Side) -> Handshake:
         return Handshake(
-            hello=own_hello(which), spki_own=SPKI[which], spki_peer=SPKI[which.other], export=other_export, now=NOW
+            hello=own_hello(which),
+            spki_own=SPKI[which],
+            spki_peer=SPKI[which.other],
+            export=other_export,
+            now=NOW,
         )
 
     here, there = Pair().to_confirmation(), Pair(made(Side.CLIENT), made(Side.SERVER)).to_confirmation()
@@ -259,7 +269,11 @@ def test_other_keys_are_another_binder() -> None:
 
 @given(
     messages=st.lists(
-        st.builds(Message, st.sampled_from(list(Kind)), st.binary(max_size=200) | st.just(hello.encode(own_hello(Side.CLIENT))))
+        st.builds(
+            Message,
+            st.sampled_from(list(Kind)),
+            st.binary(max_size=200) | st.just(hello.encode(own_hello(Side.CLIENT))),
+        )
     )
 )
 def test_whatever_arrives_is_taken_or_refused_by_our_error(messages: list[Message]) -> None:

@@ -40,7 +40,9 @@ def test_any_bytes_are_a_hello_or_our_error(data: bytes) -> None:
 
 
 def layout(**at: bytes) -> bytes:
-    raw = bytearray(b"CTH1" + b"\x01" + bytes(4) + b"n" * 32 + bytes(16) + b"d" * 32 + b"s" * 32 + b"\x01\x01")
+    raw = bytearray(
+        b"CTH1" + b"\x01" + bytes(4) + b"n" * 32 + bytes(16) + b"d" * 32 + b"s" * 32 + b"\x01\x01"
+    )
     for offset, value in at.items():
         start = int(offset[1:])
         raw[start : start + len(value)] = value

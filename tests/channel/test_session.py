@@ -198,7 +198,9 @@ async def test_settings_that_differ_by_one_byte_are_nobody(world: World, side: S
     one = world.client if side is Side.CLIENT else world.server
     instance, product = ("client-1", "Turin") if side is Side.CLIENT else ("server-1", "Genoa")
     changed = replace(
-        one, settings_digest=bytes(digest), attester=parties.attester(world.amd, instance, bytes(digest), product)
+        one,
+        settings_digest=bytes(digest),
+        attester=parties.attester(world.amd, instance, bytes(digest), product),
     )
     pair = (changed, world.server) if side is Side.CLIENT else (world.client, changed)
     client, server = await meet(*pair)
@@ -224,7 +226,9 @@ async def test_a_public_image_booted_with_another_owners_key_is_nobody(world: Wo
     assert code(client) == "evidence_refused"
 
 
-async def test_a_member_that_is_not_in_the_document_is_refused_before_it_costs_an_appraisal(world: World) -> None:
+async def test_a_member_that_is_not_in_the_document_is_refused_before_it_costs_an_appraisal(
+    world: World,
+) -> None:
     payload = fleet_payload(parties.members(world.amd)[:1])
     appraiser = parties.InlineAppraiser()
     server = replace(parties.with_document(world.server, payload), appraiser=appraiser)
@@ -236,14 +240,18 @@ async def test_a_member_that_is_not_in_the_document_is_refused_before_it_costs_a
 
 async def test_copied_settings_on_another_instance_are_refused(world: World) -> None:
     """The same user-data on another machine: its chip is genuine, but not the one enrolled."""
-    copied = replace(world.client, attester=parties.attester(world.amd, "another-machine", CLIENT_DIGEST, "Turin"))
+    copied = replace(
+        world.client, attester=parties.attester(world.amd, "another-machine", CLIENT_DIGEST, "Turin")
+    )
     _, server = await meet(copied, world.server)
     assert refused(server).reasons == {Reason.INSTANCE}
 
 
 async def test_a_member_in_the_wrong_role_is_refused(world: World) -> None:
     posing = replace(
-        world.client, settings_digest=SERVER_DIGEST, attester=parties.attester(world.amd, "server-1", SERVER_DIGEST)
+        world.client,
+        settings_digest=SERVER_DIGEST,
+        attester=parties.attester(world.amd, "server-1", SERVER_DIGEST),
     )
     _, server = await meet(posing, world.server)
     assert refused(server).reasons == {Reason.ROLE}
@@ -278,7 +286,9 @@ async def test_evidence_of_another_key_is_refused(world: World) -> None:
     assert refused(server).reasons == {Reason.BINDING}
 
 
-async def test_one_side_that_never_confirms_gets_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_side_that_never_confirms_gets_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The client's confirmation never arrives: the server never has a session, and says timeout."""
     monkeypatch.setattr(channel, "MESSAGE_DEADLINE_S", 0.5)
     held: list[Message] = []
@@ -374,7 +384,9 @@ async def test_two_documents_of_one_version_are_refused(world: World) -> None:
 
 
 async def test_the_peer_learns_a_code_and_nothing_else(world: World) -> None:
-    copied = replace(world.client, attester=parties.attester(world.amd, "another-machine", CLIENT_DIGEST, "Turin"))
+    copied = replace(
+        world.client, attester=parties.attester(world.amd, "another-machine", CLIENT_DIGEST, "Turin")
+    )
     client, _ = await meet(copied, world.server)
     assert isinstance(client, PeerError)
     assert client.remote

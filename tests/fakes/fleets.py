@@ -27,9 +27,7 @@ class FleetMember:
     hostnames: tuple[str, ...] = ()
 
 
-def snp_values(
-    products: Iterable[SnpProduct] = ("Milan", "Genoa", "Turin"), **overrides: Any
-) -> dict[str, Any]:
+def snp_values(lines: Iterable[SnpProduct] = ("Milan", "Genoa", "Turin"), **overrides: Any) -> dict[str, Any]:
     """Return `reference_values.snp`: the floor of each product is what the fake chips report."""
     return {
         "report_versions": [3, 5],
@@ -40,7 +38,7 @@ def snp_values(
                 "min_tcb": dict(snp_report.TCBS[product]),
                 "opt_in": "simulated: no seed to extract" if product == "Milan" else None,
             }
-            for product in products
+            for product in lines
         },
         "guest_policy": {"smt": "allowed", "cxl": "forbidden", "min_abi": "0.0", "require": []},
         "platform_require": ["alias_check_complete"],

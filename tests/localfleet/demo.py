@@ -44,7 +44,9 @@ class Story:
     def say(self, text: str) -> None:
         """Announce the next step."""
         self._step += 1
-        print(f"[{time.monotonic() - self._start:6.1f} s] {self._step:>2}. {text}", file=sys.stderr, flush=True)
+        print(
+            f"[{time.monotonic() - self._start:6.1f} s] {self._step:>2}. {text}", file=sys.stderr, flush=True
+        )
 
     def show(self, text: str) -> None:
         """Print a finding."""
@@ -90,14 +92,20 @@ async def _tell(fleet: LocalFleet, story: Story, show: Any) -> tuple[dict[str, A
     if kill.tally.failed:
         complaints.append(f"{kill.tally.failed} requests failed: {kill.tally.failures[:3]}")
     if kill.back_after_s > BACK_WITHIN_S:
-        complaints.append(f"the sessions of {VICTIM} came back after {kill.back_after_s:.1f} s, want {BACK_WITHIN_S:g}")
+        complaints.append(
+            f"the sessions of {VICTIM} came back after {kill.back_after_s:.1f} s, want {BACK_WITHIN_S:g}"
+        )
     story.say("attest each server from outside, over its own visitors' port")
     verified = [await _verify(fleet.made, name) for name in SERVERS]
     show(statement(verified))
     findings = {
         "sessions": [dict(zip(("server", "client", "grade"), s, strict=True)) for s in sessions],
         "even": _plain(even),
-        "kill": {**_plain(kill.tally), "back_after_s": kill.back_after_s, "listening_after_s": kill.listening_after_s},
+        "kill": {
+            **_plain(kill.tally),
+            "back_after_s": kill.back_after_s,
+            "listening_after_s": kill.listening_after_s,
+        },
         "verified": verified,
     }
     return findings, complaints
@@ -158,7 +166,10 @@ def _even(tally: Tally) -> str:
 
 def _uneven(tally: Tally) -> list[str]:
     complaints = [f"{tally.failed} requests failed: {tally.failures[:3]}"] if tally.failed else []
-    for what, counts, wanted in (("servers", tally.by_server, len(SERVERS)), ("clients", tally.by_origin, len(CLIENTS))):
+    for what, counts, wanted in (
+        ("servers", tally.by_server, len(SERVERS)),
+        ("clients", tally.by_origin, len(CLIENTS)),
+    ):
         mean = tally.answered / wanted
         if len(counts) != wanted or any(abs(count - mean) > EVEN_SPREAD * mean for count in counts.values()):
             complaints.append(f"requests are not even over {what}: {dict(counts)}")
@@ -179,9 +190,13 @@ def statement(verified: list[dict[str, Any]]) -> str:
     """Return what was verified, by whom, and what was not."""
     lines = ["what was verified"]
     for answer in verified:
-        lines.append(f"  {answer['member']} at {answer['address']}: grade {answer['grade']}, purpose {answer['purpose']}")
+        lines.append(
+            f"  {answer['member']} at {answer['address']}: grade {answer['grade']}, purpose {answer['purpose']}"
+        )
         lines += [f"    {s['claim']}: {s['value']} (by {s['measured_by']})" for s in answer["statements"]]
-    lines.append("  each session: by both sides, evidence bound to that very TLS connection, confirmed by both")
+    lines.append(
+        "  each session: by both sides, evidence bound to that very TLS connection, confirmed by both"
+    )
     lines.append("what was not")
     unproven = sorted({what for answer in verified for what in answer["not_proven"]})
     lines += [f"  {what}" for what in unproven]

@@ -10,6 +10,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from runtime.documents.reference_values import SnpProduct
+
 KNOWN_WEAK = "a simulated chip under a throw-away root: nothing here is hardware"
 
 
@@ -18,7 +20,7 @@ def test_document(
     *,
     measurement: bytes,
     chip_ids: Mapping[str, bytes],
-    products: Mapping[str, Any],
+    products: Mapping[SnpProduct, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the edited document, and the edit in words, one line per change.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from runtime.documents import strict_json
@@ -22,7 +22,9 @@ DATA_CONNECTIONS = 1  # one worker per server
 class LocalFleet:
     """A provisioned fleet whose processes run."""
 
-    def __init__(self, made: Provisioned, names: NameServer, certificate: site_certificate.SiteCertificate) -> None:
+    def __init__(
+        self, made: Provisioned, names: NameServer, certificate: site_certificate.SiteCertificate
+    ) -> None:
         self.made, self.names, self.certificate = made, names, certificate
         self.members = {name: self._process(name) for name in [*SERVERS, *CLIENTS]}
         self.crowd = Crowd(
@@ -43,7 +45,9 @@ class LocalFleet:
         await asyncio.gather(*(self.wait_for_sessions(name, len(CLIENTS)) for name in SERVERS))
         await asyncio.gather(*(self.wait_for_sessions(name, len(SERVERS)) for name in CLIENTS))
 
-    async def wait_for_sessions(self, name: str, wanted: int, deadline_s: float = START_DEADLINE_S) -> dict[str, Any]:
+    async def wait_for_sessions(
+        self, name: str, wanted: int, deadline_s: float = START_DEADLINE_S
+    ) -> dict[str, Any]:
         """Wait until a member has that many sessions that can carry visitors."""
         return await self.members[name].wait_for(
             lambda status: sum(bool(s["granted"]) for s in status["sessions"]) >= wanted,
@@ -65,7 +69,7 @@ class LocalFleet:
 
 
 @contextlib.asynccontextmanager
-async def neighbours(made: Provisioned) -> AsyncIterator[LocalFleet]:
+async def neighbours(made: Provisioned) -> AsyncGenerator[LocalFleet, None]:
     """Run what a fleet stands among, and end it and every member on the way out."""
     certificate = site_certificate.make(made.folder / "site", [SITE])
     async with contextlib.AsyncExitStack() as stack:
@@ -81,7 +85,9 @@ async def neighbours(made: Provisioned) -> AsyncIterator[LocalFleet]:
         yield fleet
 
 
-def _write_routes(made: Provisioned, client: str, url: str, certificate: site_certificate.SiteCertificate) -> None:
+def _write_routes(
+    made: Provisioned, client: str, url: str, certificate: site_certificate.SiteCertificate
+) -> None:
     files = {"chain": str(certificate.chain), "key": str(certificate.key)}
     route = {"hostname": SITE, "service": url.rstrip("/"), "certificate": files}
     document = {"schema": "tunnel-routes/1", "version": 1, "routes": [route]}

@@ -40,7 +40,9 @@ class Simulation:
         """Read what `write` kept."""
         raw = strict_json.parse(path.read_bytes(), "simulation")
         roots = (
-            TrustRoot(kind="test", vendor="amd", product=root["product"], sha256=bytes.fromhex(root["sha256"]))
+            TrustRoot(
+                kind="test", vendor="amd", product=root["product"], sha256=bytes.fromhex(root["sha256"])
+            )
             for root in raw["roots"]
         )
         return cls(chip=Path(raw["chip"]), measurement=bytes.fromhex(raw["measurement"]), roots=tuple(roots))

@@ -16,7 +16,7 @@ from hashlib import sha384
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 
 from runtime.documents import strict_json
 from runtime.documents.reference_values import SnpProduct
@@ -102,7 +102,9 @@ async def provision(folder: Path, ports: Ports, say: Say, show: Say) -> Provisio
     publish.mkdir()
     simulations, draft, edit = _enrol(folder, outputs["fleetDocument"])
     (folder / "fleet.json").write_bytes(strict_json.canonical(draft))
-    show("enrolment, the one edit of the program's fleet document:\n" + "\n".join(f"  {line}" for line in edit))
+    show(
+        "enrolment, the one edit of the program's fleet document:\n" + "\n".join(f"  {line}" for line in edit)
+    )
     say("sign and publish: tunnel-fleet document --sign --publish")
     envelope = folder / "fleet.signed.json"
     signed = await fleet_command(
@@ -166,7 +168,7 @@ def _enrol(folder: Path, draft: dict[str, Any]) -> tuple[dict[str, Path], dict[s
     simulations = {name: folder / f"tee-{name}.json" for name in chips}
     for name, chip in chips.items():
         Simulation(chip=chip.path, measurement=measured, roots=amd.roots()).write(simulations[name])
-    products = {
+    products: dict[SnpProduct, Any] = {
         product: {
             "min_tcb": dict(snp_report.TCBS[product]),
             "opt_in": enrol.KNOWN_WEAK if product == "Milan" else None,
@@ -191,7 +193,9 @@ async def fleet_command(*arguments: str) -> str:
     )  # fmt: skip
     answer, story = await process.communicate()
     if process.returncode:
-        raise RuntimeError(f"tunnel-fleet {' '.join(arguments)} ended with {process.returncode}:\n{story.decode()}")
+        raise RuntimeError(
+            f"tunnel-fleet {' '.join(arguments)} ended with {process.returncode}:\n{story.decode()}"
+        )
     return answer.decode().rstrip()
 
 

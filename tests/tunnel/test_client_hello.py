@@ -150,6 +150,7 @@ def test_legal_forms(data: bytes, want: object) -> None:
     [
         b"\x80\x2e\x01\x03\x01",  # SSLv2
         b"\x80\x2e\x02",
+        b"\x16\3\1\0\1\1\x17",  # another record type inside the hello
         b"\x00",
         b"\x17\3\3\0\1x",
         b"\x16\2\0",

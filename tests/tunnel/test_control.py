@@ -122,3 +122,15 @@ def test_a_line_is_at_most_64_kib() -> None:
             LineSplitter().feed(sent)
 
 
+@pytest.mark.parametrize("address", [["::"], ["::", 65536], ["::", 1, 2], "::", [1, 1]])
+def test_addresses_are_a_host_and_a_port(address: object) -> None:
+    value: dict[str, Any] = json.loads(encode(MESSAGES[0]))
+    with pytest.raises(MalformedError):
+        decode(json.dumps(value | {"data_listen": address}).encode())
+
+
+def test_bytes_have_their_size() -> None:
+    value: dict[str, Any] = json.loads(encode(MESSAGES[1]))
+    for session in ("00" * 15, "00" * 17, "zz" * 16, ""):
+        with pytest.raises(MalformedError):
+            decode(json.dumps(value | {"session": session}).encode())

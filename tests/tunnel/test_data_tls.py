@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from runtime.errors import PeerError, UsageError
 from runtime.tunnel.data_tls import ALPN, certificate_digest, client_context, client_finished, server_context
@@ -77,3 +78,15 @@ def test_a_certificate_or_key_that_is_none_is_refused() -> None:
             server_context(pem, key)
     with pytest.raises(UsageError):
         certificate_digest("x")
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_a_password() -> None:
+    own = certificate("data.example")
+    key = serialization.load_pem_private_key(own.key, None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"x"),
+    )
+    with pytest.raises(UsageError):
+        server_context(own.pem.decode(), locked.decode())

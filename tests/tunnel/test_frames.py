@@ -200,3 +200,10 @@ def test_long_fields_of_open_are_refused() -> None:
 def test_the_error_survives_a_process_boundary() -> None:
     error = copy.copy(FrameError(CloseCode.STALLED, "x"))
     assert (error.close, error.detail) == (CloseCode.STALLED, "x")
+
+
+def test_an_open_whose_hostname_is_not_ascii_is_refused() -> None:
+    with pytest.raises(MalformedError):
+        OpenRequest.decode(b"\x01\x01\xff" + bytes(36))
+    with pytest.raises(MalformedError):
+        OpenRequest.decode(b"\x01\x30a" + bytes(36))

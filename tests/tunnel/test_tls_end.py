@@ -13,8 +13,8 @@ from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink
 from runtime.tunnel.tls_end import TlsEnd, visitor_context
+from tests.tunnel.memory import Loop
 from tests.tunnel.rig import certificate
-from tests.tunnel.test_mux import Loop
 
 KIB = 1024
 
@@ -208,6 +208,8 @@ def test_a_lost_origin_cuts_without_close_notify(bench: Bench) -> None:
     bench.end.data(b"late")
     bench.end.end()
     bench.origin.far.write(b"late")
+    bench.origin.far.end()
+    bench.origin.far.reset(ResetCode.ORIGIN_LOST)
     assert bench.stream.said == ["ORIGIN_LOST"]
 
 

@@ -143,6 +143,7 @@ def test_aiohttp_and_curl_through_the_real_process(run: Run) -> None:
     async def main() -> None:
         async with process() as worker, site() as port:
             ready, origins = await published(worker, port)
+            assert await worker.hear(Joined) == Joined(session=SESSION, connections=0)
             connection = await connect(
                 ("127.0.0.1", ready.data_port),
                 ticket=ticket(),

@@ -1,0 +1,163 @@
+"""A document is read strictly before it is signed, and what is published only rises."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import cli, owner_key
+from infra.commands import document
+from runtime.documents import dsse, fleet, routes, times
+from runtime.errors import DocumentError
+
+
+ROUTES = {
+    "schema": "tunnel-routes/1",
+    "version": 1,
+    "routes": [{"hostname": "a.test", "service": "tls://127.0.0.1:1"}],
+}
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def draft() -> dict[str, Any]:
+    example = Path(fleet.__file__).parent / "examples" / "fleet.json"
+    found: dict[str, Any] = json.loads(example.read_text())
+    now = time.time()
+    return found | {"issued_at": times.show(now), "expires_at": times.show(now + 14 * times.DAY_S)}
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> bytes:
+    return owner_key.create(tmp_path / "owner.pem")
+
+
+@pytest.fixture
+def sign(tmp_path: Path, public: bytes) -> Run:
+    assert public
+
+    def sign_it(value: object, *more: str, key: str = "owner.pem") -> int:
+        source = tmp_path / "in.json"
+        source.write_text(json.dumps(value))
+        arguments = ["--key", tmp_path / key, "--in", source, "--out", tmp_path / "out.json", *more]
+        return cli.main(["document", "--sign", *map(str, arguments)])
+
+    return sign_it
+
+
+def test_signed_is_what_a_member_opens(
+    tmp_path: Path, draft: dict[str, Any], public: bytes, sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(draft) == 0
+    opened = fleet.open_signed((tmp_path / "out.json").read_bytes(), (public,))
+    assert opened.version == 1
+    assert opened.digest.hex() in capsys.readouterr().out
+    with pytest.raises(DocumentError, match="no signature by the owner keys"):
+        fleet.open_signed((tmp_path / "out.json").read_bytes(), (owner_key.create(tmp_path / "other.pem"),))
+
+
+def test_routes_are_signed_as_routes(tmp_path: Path, public: bytes, sign: Run) -> None:
+    assert sign(ROUTES, "--routes") == 0
+    envelope = (tmp_path / "out.json").read_bytes()
+    assert routes.read(dsse.open_envelope(envelope, dsse.ROUTES_TYPE, (public,))).version == 1
+    with pytest.raises(DocumentError, match="payloadType"):
+        fleet.open_signed(envelope, (public,))
+
+
+def test_all_problems_are_told_and_nothing_is_written(
+    tmp_path: Path, draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draft["membres"] = draft.pop("members")
+    draft["version"] = 0
+    assert sign(draft, "--json") == 2
+    problems = json.loads(capsys.readouterr().out)["error"]["problems"]
+    assert any("did you mean 'members'?" in problem["message"] for problem in problems)
+    assert any(problem["path"] == "$.version" for problem in problems)
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(("shift", "wrong"), [(-30, "$.expires_at"), (1, "$.issued_at")])
+def test_a_document_is_signed_in_its_own_time(
+    draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str], shift: int, wrong: str
+) -> None:
+    for name in ("issued_at", "expires_at"):
+        draft[name] = times.show(times.parse(draft[name]) + shift * times.DAY_S)
+    assert sign(draft) == 2
+    assert wrong in capsys.readouterr().err
+
+
+def test_a_key_that_others_may_read_signs_nothing(
+    tmp_path: Path, draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "owner.pem").chmod(0o644)
+    assert sign(draft) == 2
+    told = capsys.readouterr().err
+    assert "has mode 0644, want 0600" in told
+    assert "hint: chmod 600" in told
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_publishing_puts_it_where_the_urls_point_and_only_rises(
+    tmp_path: Path, draft: dict[str, Any], public: bytes, sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "web")
+    assert sign(draft, "--publish", folder) == 0
+    assert sign(draft, "--publish", folder) == 0  # the same again is no change
+    published = tmp_path / "web" / "fleet.json"
+    assert fleet.open_signed(published.read_bytes(), (public,)).version == 1
+    before = published.read_bytes()
+    assert sign(draft | {"tunnel_name": "other.example.com"}, "--publish", folder) == 2
+    assert "is 1, want more than the published 1" in capsys.readouterr().err
+    assert published.read_bytes() == before
+    assert sign(draft | {"version": 2, "tunnel_name": "other.example.com"}, "--publish", folder) == 0
+    assert [path.name for path in published.parent.iterdir()] == ["fleet.json"]
+
+
+def test_another_owner_s_document_is_not_replaced(
+    tmp_path: Path, draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(draft, "--publish", str(tmp_path)) == 0
+    owner_key.create(tmp_path / "other.pem")
+    assert sign(draft | {"version": 9}, "--publish", str(tmp_path), key="other.pem") == 2
+    assert "cannot be compared" in capsys.readouterr().err
+
+
+def test_checking_needs_no_key(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(draft))
+    assert cli.main(["document", "--in", str(tmp_path / "in.json"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["signed"], answer["members"], answer["version"]) == (False, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--sign"], ["--key", "k"], ["--sign", "--key", "k"], ["--publish", "d"], ["--out", "o", "--sign"]],
+)
+def test_half_a_command_is_refused(
+    tmp_path: Path, draft: dict[str, Any], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(draft))
+    assert cli.main(["document", "--in", str(tmp_path / "in.json"), *arguments]) == 2
+    assert "tunnel-fleet: -" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["document", "--in", str(tmp_path / "none.json")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_only_the_given_moment_decides(draft: dict[str, Any]) -> None:
+    payload = json.dumps(draft).encode()
+    issued = times.parse(draft["issued_at"])
+    assert document.read_fleet(payload, issued - 299).version == 1
+    with pytest.raises(DocumentError, match="which is to come"):
+        document.read_fleet(payload, issued - 301)
+    with pytest.raises(DocumentError, match="which is past"):
+        document.read_fleet(payload, issued + 14 * times.DAY_S)

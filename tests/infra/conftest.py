@@ -1,0 +1,101 @@
+"""What the tests of infra share: the local stack's own configuration, and a release one made of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import stacks
+from infra.planning import ROOT
+
+RELEASE_MANIFEST = "runtime/documents/examples/image-manifest.json"
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    """A fresh copy of the local stack's fleet object."""
+    fleet: dict[str, Any] = copy.deepcopy(stacks.read("local", None).fleet)  # type: ignore[assignment]  # a YAML object
+    return fleet
+
+
+@pytest.fixture(scope="session")
+def release() -> dict[str, Any]:
+    """The same fleet as an owner would run it: a release image, addresses of the clouds, IPv6 on two."""
+    fleet: dict[str, Any] = copy.deepcopy(stacks.read("local", None).fleet)  # type: ignore[assignment]  # a YAML object
+    fleet |= {"environment": "prod", "purpose": "production", "resolver": "system", "workers": 2}
+    fleet["ports"] = {"visitors": 443}
+    fleet["least_grade"] = {"server": "V", "client": "P", "key_receiver": "P"}
+    fleet["image"] |= {
+        "manifest": RELEASE_MANIFEST,
+        "sha256": sha256((ROOT / RELEASE_MANIFEST).read_bytes()).hexdigest(),
+    }
+    for server in fleet["servers"]:
+        server["listen"] = ["0.0.0.0"] if server["name"] == "aws-1" else ["0.0.0.0", "::"]
+    return fleet
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One finished command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> Any:
+        return json.loads(self.out)
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    """Start `tunnel-fleet` as a person would."""
+    command = [sys.executable, "-m", "infra.cli", *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[str]) -> Ran:
+    out, err = process.communicate(timeout=100)
+    return Ran(process.returncode, out, err)
+
+
+@pytest.fixture(scope="session")
+def run() -> Callable[..., Ran]:
+    """Run one command to its end."""
+    return lambda *arguments: finish(start(*arguments))
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The runs of the engine that the tests look at; each costs seconds of SDK imports, so there is one of each."""
+
+    simulated: Ran
+    folder: Path
+    previewed: Ran
+    names: Ran
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory, release: dict[str, Any]) -> Runs:
+    folder = tmp_path_factory.mktemp("simulated")
+    config = folder / "release.json"
+    config.write_text(json.dumps(release))
+    stale = folder / "out" / "settings" / "gone-1.json"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("{}")
+    simulate = start("simulate", "--stack", "local", "--json", "--out", folder / "out")
+    names = start("preview", "--stack", "dns-prod", "--json", "--config", config)
+    simulated = finish(simulate)
+    preview = start("preview", "--json")
+    return Runs(simulated=simulated, folder=folder / "out", previewed=finish(preview), names=finish(names))

@@ -1,0 +1,189 @@
+"""A configuration is read whole or refused with every mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infra import config, stacks
+from runtime.errors import DocumentError
+
+Edit = Callable[[dict[str, Any]], object]
+
+
+def mistakes(raw: object) -> list[str]:
+    with pytest.raises(DocumentError) as caught:
+        config.parse(raw)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_local_fleet_is_read(raw: dict[str, Any]) -> None:
+    fleet = config.parse(raw)
+    assert [server.name for server in fleet.servers] == ["aws-1", "azure-1", "gcp-1"]
+    assert [server.machine.type for server in fleet.servers] == [
+        "m6a.large",
+        "Standard_DC2as_v5",
+        "c3-standard-4",
+    ]
+    assert fleet.servers[0].listen == ("127.0.0.11",)
+    assert fleet.clients[0].egress == "nat"
+    assert fleet.clients[1].routes_file == "/run/tunnel/routes.json"
+    assert (fleet.ports.visitors, fleet.ports.sessions, fleet.ports.data) == (8443, 7443, 7444)
+    assert fleet.dns.ttl == 60
+
+
+def test_a_release_fleet_takes_the_defaults(release: dict[str, Any]) -> None:
+    fleet = config.parse(release)
+    assert (fleet.ports.visitors, fleet.ports.sessions, fleet.ports.data) == (443, 7443, 7444)
+    assert fleet.resolver == "system"
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (lambda r: r.update(tunel_name="x"), "$: unknown key 'tunel_name', did you mean 'tunnel_name'?"),
+        (lambda r: r.pop("least_grade"), "$.least_grade: is missing"),
+        (lambda r: r["least_grade"].pop("client"), "$.least_grade.client: is missing"),
+        (
+            lambda r: r["least_grade"].update(client="X"),
+            "$.least_grade.client: is 'X', want one of H, P, V, N, T",
+        ),
+        (lambda r: r.update(purpose="prod"), "$.purpose: is 'prod', want one of production, test"),
+        (lambda r: r.update(purpose="production"), '$.least_grade.server: is "T", which only purpose "test"'),
+        (lambda r: r.update(owner_keys=[]), "$.owner_keys: has 0 entries, want at least 1"),
+        (lambda r: r.update(owner_keys=["AB" * 32]), "$.owner_keys[0]: is 'ABAB"),
+        (
+            lambda r: r.update(owner_keys=[f"{n:064x}" for n in range(3)]),
+            "$.owner_keys: has 3 keys, want one, or two",
+        ),
+        (lambda r: r["document"].update(urls="x"), "$.document.urls: is 'x', want a list"),
+        (
+            lambda r: r["document"].update(life_days=91),
+            "$.document.life_days: is 91, want a whole number from 1 to 90",
+        ),
+        (lambda r: r["document"].update(life_days=float("inf")), "$.document.life_days: is inf"),
+        (lambda r: r["dns"].update(ttl=61), "$.dns.ttl: is 61, want a whole number from 1 to 60"),
+        (lambda r: r["dns"].update(ttl=True), "$.dns.ttl: is True"),
+        (
+            lambda r: r["dns"].update(zone="other.test"),
+            '$.tunnel_name: is "tunnel.demo.test", which is not in the zone',
+        ),
+        (lambda r: r["dns"].update(provider="route_53"), "did you mean 'route53'?"),
+        (
+            lambda r: r["ports"].update(sessions=7444),
+            "$.ports.sessions: is 7444, which a worker's data port takes",
+        ),
+        (lambda r: r["ports"].update(sessions=8443), "$.ports.sessions: is 8443, the visitors' port too"),
+        (
+            lambda r: r["ports"].update(data=65536),
+            "$.ports.data: is 65536, want a whole number from 1 to 65535",
+        ),
+        (lambda r: r.update(resolver="dns.example"), "$.resolver: is 'dns.example', want address:port"),
+        (lambda r: r.update(servers=[]), "$.servers: has 0 entries"),
+        (
+            lambda r: r["servers"][1].update(name="aws-1"),
+            '$.servers[1].name: is "aws-1", the name of $.servers[0] too',
+        ),
+        (
+            lambda r: r["clients"][0].update(name="aws-1"),
+            '$.clients[0].name: is "aws-1", the name of $.servers[0]',
+        ),
+        (lambda r: r["servers"][0].update(listen=["localhost"]), "$.servers[0].listen[0]: is 'localhost'"),
+        (
+            lambda r: r["servers"][0].update(cloud="asw"),
+            "$.servers[0].cloud: is 'asw', want one of aws, azure, gcp",
+        ),
+        (lambda r: r["servers"][0].update(type="m6a.huge"), "$.servers[0].type: is 'm6a.huge'"),
+        (lambda r: r["servers"][0].update(region="us-east-1"), "the nearest is 'us-east-2'"),
+        (lambda r: r["clients"][0].pop("egress"), "$.clients[0].egress: is missing"),
+        (
+            lambda r: r["clients"][0].update(egress="none"),
+            "$.clients[0].egress: is 'none', want one of nat, public-ip",
+        ),
+        (
+            lambda r: r["clients"][0].update(routes={}),
+            "$.clients[0].routes: want exactly one of file and urls",
+        ),
+        (lambda r: r["clients"][0]["routes"].update(urls=["http://x"]), "want exactly one of file and urls"),
+        (lambda r: r["clients"][0].update(routes={"file": "routes.json"}), "want an absolute path"),
+        (lambda r: r["clients"][0].update(reconnect_cap_s=0), "$.clients[0].reconnect_cap_s: is 0"),
+        (
+            lambda r: r["clients"][0].update(hostnames=["b.demo.test"]),
+            'has "b.demo.test", want it in $.sites',
+        ),
+        (
+            lambda r: r.update(sites=["app.demo.test", "b.demo.test"]),
+            '$.sites[1]: is "b.demo.test", which no client',
+        ),
+        (lambda r: r.update(sites=["app.demo.test", "tunnel.demo.test"]), "$.tunnel_name: is a site too"),
+        (lambda r: r["image"].update(sha256="00"), "$.image.sha256: is '00', want SHA-256"),
+        (lambda r: r["image"]["ids"].pop("gcp"), "$.image.ids: has no id for gcp"),
+        (lambda r: r["image"]["ids"].update(gpc="x"), "unknown key 'gpc', did you mean 'gcp'?"),
+        (
+            lambda r: r["servers"][1].update(cloud="aws", region="eu-west-1"),
+            "is one region's image, the members run in",
+        ),
+        (
+            lambda r: r.pop("opt_in"),
+            "$.opt_in.Milan: is missing, a reason is wanted for aws-1, azure-1, client-2",
+        ),
+        (lambda r: r["opt_in"].update(Milan="ok"), "$.opt_in.Milan: is 'ok', want a reason"),
+        (
+            lambda r: r["least_grade"].update(server="P"),
+            "$.servers[0]: reaches grade V on aws sev-snp, want P at least",
+        ),
+        (lambda r: r.update(tags={"Cost Centre": "x"}), "what all three clouds take"),
+    ],
+)
+def test_every_mistake_is_named(raw: dict[str, Any], edit: Edit, expected: str) -> None:
+    edit(raw)
+    assert any(expected in line for line in mistakes(raw)), mistakes(raw)
+
+
+def test_all_mistakes_come_in_one_list(raw: dict[str, Any]) -> None:
+    raw["dns"]["ttl"] = 3600
+    raw["servers"][0]["region"] = "us-east-1"
+    raw["clients"][1]["egres"] = raw["clients"][1].pop("egress")
+    lines = mistakes(raw)
+    assert len(lines) == 4
+    assert any("did you mean 'egress'?" in line for line in lines)
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 3])
+def test_what_is_no_object_is_refused(value: object) -> None:
+    assert f"$: is {value!r}, want an object" in mistakes(value)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_TOP = (
+    "name",
+    "servers",
+    "clients",
+    "document",
+    "ports",
+    "image",
+    "dns",
+    "least_grade",
+    "opt_in",
+    "tags",
+    "workers",
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(key=st.sampled_from(_TOP), value=_JSON)
+def test_a_strange_value_is_accepted_or_refused_with_our_error(key: str, value: object) -> None:
+    fleet = stacks.read("local", None).fleet
+    assert isinstance(fleet, dict)
+    try:
+        config.parse({**fleet, key: value})
+    except DocumentError as error:
+        assert error.problems
