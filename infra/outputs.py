@@ -92,10 +92,11 @@ def names_of(
 def _addresses(endpoints: Sequence[Endpoint]) -> dict[tuple[str, Family], str]:
     found: dict[tuple[str, Family], str] = {}
     for entry in endpoints:
-        if entry["ipv4"]:
-            found[entry["member"], "A"] = entry["ipv4"]
-        if entry["ipv6"]:
-            found[entry["member"], "AAAA"] = entry["ipv6"]
+        # A null does not survive the way through another stack's state: there the key is missing.
+        if ipv4 := entry.get("ipv4"):
+            found[entry["member"], "A"] = ipv4
+        if ipv6 := entry.get("ipv6"):
+            found[entry["member"], "AAAA"] = ipv6
     return found
 
 

@@ -45,7 +45,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Check one document, and sign it if asked. Raises: UsageError, DocumentError."""
-    if arguments.sign != (arguments.key is not None and arguments.out is not None):
+    if len({arguments.sign, arguments.key is not None, arguments.out is not None}) > 1:
         message = "--sign, --key and --out go together"
         raise UsageError(message)
     if arguments.publish is not None and not arguments.sign:

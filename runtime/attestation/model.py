@@ -126,7 +126,7 @@ def _check_names(evidence: Evidence) -> None:
     known = FORMATS.get(evidence.format)
     if known is None:
         raise MalformedError(_WHAT, f"has the format {evidence.format!r}, want one of {sorted(FORMATS)}")
-    if set(evidence.parts) != known.parts:
+    if frozenset(evidence.parts) != known.parts:
         raise MalformedError(_WHAT, f"has the parts {sorted(evidence.parts)}, want {sorted(known.parts)}")
     unknown = set(evidence.endorsements) - known.endorsements
     if unknown:

@@ -92,9 +92,13 @@ def load(data: bytes, what: str) -> Certificate:
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             pem = data.lstrip().startswith(_PEM)
-            return _read((x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data))
+            found = _read((x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data))
         except _READ_ERRORS as error:
             raise MalformedError(what, f"is no certificate that can be read: {error}") from error
+    # What no signature covers has one spelling too: the outer frame, and the count of unused bits.
+    if not found.der.endswith(b"\0" + found.signature) or (not pem and found.der != data):
+        raise MalformedError(what, "is not in DER")
+    return found
 
 
 def _read(certificate: x509.Certificate) -> Certificate:
@@ -311,9 +315,12 @@ def load_crl(data: bytes) -> RevocationList:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         try:
-            return _read_crl(x509.load_der_x509_crl(data))
+            found = _read_crl(x509.load_der_x509_crl(data))
         except _READ_ERRORS as error:
             raise MalformedError(what, f"cannot be read: {error}") from error
+    if not data.endswith(b"\0" + found.signature):
+        raise MalformedError(what, "is not in DER")
+    return found
 
 
 def _read_crl(crl: x509.CertificateRevocationList) -> RevocationList:
@@ -369,33 +376,3 @@ def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: i
         source=source,
         remedy="AMD revoked this signing key: fetch the present chain and endorsement of the chip",
     )
-
-
-def der_integer(data: bytes, what: str) -> int:
-    """Read a DER INTEGER from 0 to 255 that fills `data`, in its one spelling. Raises: MalformedError.
-
-    Prefixes, suffixes and padded forms were accepted by other verifiers: 0xDB is 02 02 00 DB and no other.
-    """
-    value = data[-1] if data else 0
-    if data != (bytes([2, 1, value]) if value < 0x80 else bytes([2, 2, 0, value])):
-        raise MalformedError(what, f"is {data[:16].hex()}, want one canonical INTEGER from 0 to 255")
-    return value
-
-
-def der_ia5_string(data: bytes, what: str) -> str:
-    """Read a DER IA5String of 1 to 127 printable characters that fills `data`. Raises: MalformedError."""
-    text = data[2:]
-    if data[:1] != b"\x16" or not 1 <= len(text) <= 127 or data[1] != len(text):
-        raise MalformedError(what, f"is {data[:16].hex()}, want one IA5String of 1 to 127 characters")
-    if not all(0x20 <= byte < 0x7F for byte in text):
-        raise MalformedError(what, "has characters that are not printable ASCII")
-    return text.decode("ascii")
-
-
-def der_octets(data: bytes, size: int, what: str) -> bytes:
-    """Read `size` bytes, bare or as a DER OCTET STRING: AMD has issued both. Raises: MalformedError."""
-    if len(data) == size:
-        return data
-    if len(data) == size + 2 and data[:2] == bytes([4, size]):
-        return data[2:]
-    raise MalformedError(what, f"is {len(data)} bytes, want {size} or an OCTET STRING of {size}")

@@ -46,6 +46,7 @@ class ChannelTransport(asyncio.Protocol):
         self._inbox: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._handshaken = False
+        self._aborted = False  # before there was a connection to abort
         self._failure: PeerError | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -95,16 +96,22 @@ class ChannelTransport(asyncio.Protocol):
         return message
 
     async def send(self, message: Message) -> None:
-        """Send one message, waiting while the peer reads too slowly."""
+        """Send one message, waiting while the peer reads too slowly. Raises: PeerError."""
         await self._writable.wait()
-        if self._failure is not None or self._transport is None:
-            raise self._failure or PeerError("closed", "the connection is closed")
-        self._connection.sendall(messages.encode(message))
+        if self._failure is not None or self._transport is None or not self._handshaken:
+            raise self._failure or PeerError("closed", "the connection is not open")
+        try:
+            self._connection.sendall(messages.encode(message))
+        except SSL.Error as error:  # we sent close_notify ourselves, a moment ago
+            raise PeerError("closed", f"TLS sends nothing more: {_reason(error)}") from error
         self._flush()
 
     def close(self) -> None:
         """Send close_notify and close once what was sent is out."""
-        if self._transport is None or self._transport.is_closing():
+        if self._transport is None:
+            self.abort()
+            return
+        if self._transport.is_closing():
             return
         try:
             self._connection.shutdown()
@@ -114,7 +121,8 @@ class ChannelTransport(asyncio.Protocol):
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; a connection that is only about to be made is closed when it is."""
+        self._aborted = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -122,7 +130,10 @@ class ChannelTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._pump()
+        if self._aborted:  # turned away by whoever accepted it, before asyncio got here
+            self._transport.abort()
+        else:
+            self._pump()
 
     def data_received(self, data: bytes) -> None:
         self._connection.bio_write(data)

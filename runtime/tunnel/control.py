@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast, get_type_hints
 
 from runtime.errors import MalformedError
@@ -26,7 +26,7 @@ class Configure:
     visitor_listen: tuple[Address, ...]
     data_listen: Address
     certificate_pem: str  # of the data connections, made at boot
-    key_pem: str
+    key_pem: str = field(repr=False)
     tunnel_name: str
     tunnel_name_socket: str  # unix socket that answers for the tunnel name itself
     limits: Limits
@@ -39,7 +39,7 @@ class Session:
     session: bytes  # 16
     member: str
     epoch: int
-    join_secret: bytes  # 32
+    join_secret: bytes = field(repr=False)  # 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,11 @@ class Router:
         """Give a session no new stream: it ended, or it drains."""
         self.offer(session, frozenset())
 
+    @property
+    def serving(self) -> bool:
+        """Tell whether any session offers anything."""
+        return bool(self._offers)
+
     def sessions(self, hostname: str) -> int:
         """Count the sessions among which `pick` chooses."""
         return len(self._queue(hostname))

@@ -67,15 +67,17 @@ class TunnelServer:
         Raises: TunnelError when a worker cannot start or dies; OSError when an address is taken.
         """
         async with asyncio.TaskGroup() as tasks:
-            workers = await self.workers.start(self._configurations(tunnel_name_socket), tasks)
-            self._ports = tuple(worker.data_port for worker in workers)
-            listeners = [await self._listen(address, tasks) for address in self._settings.listen]
-            ready.set()
-            log.info(
-                "listening",
-                extra={"fields": {"addresses": list(self._settings.listen), "data_ports": self._ports}},
-            )
+            listeners: list[asyncio.Server] = []
             try:
+                workers = await self.workers.start(self._configurations(tunnel_name_socket), tasks)
+                self._ports = tuple(worker.data_port for worker in workers)
+                for address in self._settings.listen:
+                    listeners.append(await self._listen(address, tasks))
+                ready.set()
+                log.info(
+                    "listening",
+                    extra={"fields": {"addresses": list(self._settings.listen), "data_ports": self._ports}},
+                )
                 index = await asyncio.shield(self.workers.died)
                 if not self._draining:
                     message = f"relay worker {index} died"

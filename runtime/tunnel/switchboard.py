@@ -62,7 +62,9 @@ class Switchboard:
         tunnel_name: str,
         tunnel_name_socket: str,
         tell: Tell,
+        on_serving: Callable[[bool], None],
     ) -> None:
+        self._on_serving = on_serving
         self._loop = loop
         self._limits = limits
         self._worker = worker
@@ -108,7 +110,7 @@ class Switchboard:
         session = SessionId(message.session)
         served = self._sessions.pop(session, None)
         self._ledger.forget(session)
-        self._router.remove(session)
+        self._route(session, frozenset())
         if served is not None:
             for mux in tuple(served.muxes):
                 mux.close(CloseCode.SESSION_ENDED, message.reason)
@@ -141,7 +143,7 @@ class Switchboard:
     def goaway(self) -> None:
         """Open no more streams; every data connection closes after its last one."""
         for session, served in self._sessions.items():
-            self._router.remove(session)
+            self._route(session, frozenset())
             for mux in tuple(served.muxes):
                 mux.goaway()
 
@@ -277,7 +279,14 @@ class Switchboard:
         """A session takes streams while it is known, granted, and has a connection that stays."""
         if self._sessions.get(session) is served:
             stays = any(not mux.going for mux in served.muxes)
-            self._router.offer(session, served.granted if stays else frozenset())
+            self._route(session, served.granted if stays else frozenset())
+
+    def _route(self, session: SessionId, patterns: frozenset[str]) -> None:
+        """Change what a session offers, and say when the first offer comes or the last one goes."""
+        before = self._router.serving
+        self._router.offer(session, patterns)
+        if self._router.serving is not before:
+            self._on_serving(not before)
 
 
 class JoinGate(asyncio.Protocol):

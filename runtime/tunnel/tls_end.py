@@ -17,6 +17,7 @@ from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink
 
+_MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpdate's 22
 _READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
 
 
@@ -50,6 +51,7 @@ class TlsEnd:
         self._origin: StreamSink | None = None
         self._paused = self._over = self._ended_in = self._ended_out = False
         self._owed = 0  # encrypted bytes read from the stream, not yet given back
+        self._unread = 0  # bytes OpenSSL answered while the visitor did not read
         self._held = 0  # plaintext bytes the origin has not consumed
         self._timer: asyncio.TimerHandle | None = loop.call_later(limits.tls_s, self._too_slow)
 
@@ -88,6 +90,7 @@ class TlsEnd:
     def resume(self) -> None:
         """See `StreamSink.resume`."""
         self._paused = False
+        self._unread = 0
         if self._origin is not None:
             self._origin.resume()
 
@@ -136,7 +139,7 @@ class TlsEnd:
                 self._handshake()
             self._read_all()
         except ssl.SSLWantReadError:
-            self._send()
+            self._answer()
         except ssl.SSLError:
             self._send()  # OpenSSL has put an alert there
             self._close()
@@ -165,6 +168,15 @@ class TlsEnd:
                 return
             self._held += len(plain)
             self._origin.data(plain)
+
+    def _answer(self) -> None:
+        """Send what OpenSSL answers by itself: handshake messages, KeyUpdates."""
+        if self._paused:
+            self._unread += self._outgoing.pending
+            if self._unread > _MOST_UNREAD:  # KeyUpdate after KeyUpdate from a visitor who reads no answer
+                self._cut(ResetCode.HANDSHAKE)
+                return
+        self._send()
 
     def _send(self) -> None:
         if self._outgoing.pending:

@@ -15,9 +15,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeAlias, cast
 
-from runtime.errors import MalformedError, TunnelError, UnreachableError
+from runtime.errors import MalformedError, TunnelError
 from runtime.tunnel.control import (
-    Address,
     Configure,
     Counters,
     Drain,
@@ -35,12 +34,12 @@ from runtime.tunnel.control import (
     encode,
 )
 from runtime.tunnel.data_tls import certificate_digest, server_context
+from runtime.tunnel.doors import BACKLOG, Doors, bind
 from runtime.tunnel.switchboard import Switchboard
 
 Tell: TypeAlias = Callable[[FromWorker], None]
 
 _REPORT_S = 1.0
-_BACKLOG = 1024
 _IDLE_POLL_S = 0.05  # how soon a drain notices that everybody has left
 
 
@@ -49,11 +48,12 @@ class Worker:
 
     def __init__(self, *, loop: asyncio.AbstractEventLoop, tell: Tell) -> None:
         self.stopped: asyncio.Future[None] = loop.create_future()
+        self.failure: TunnelError | None = None
         self._loop = loop
         self._tell = tell
         self._board: Switchboard | None = None
         self._drain_s = 0.0
-        self._visitor_servers: list[asyncio.Server] = []
+        self._doors: Doors | None = None
         self._data_server: asyncio.Server | None = None
         self._draining: asyncio.Task[None] | None = None
         self._reporting: asyncio.TimerHandle | None = None
@@ -71,27 +71,20 @@ class Worker:
             tunnel_name=message.tunnel_name,
             tunnel_name_socket=message.tunnel_name_socket,
             tell=self._tell,
+            on_serving=lambda serving: doors.set_open(serving),
         )
+        doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
         self._data_server = await self._loop.create_server(
             board.gate,
-            sock=_listen(message.data_listen, shared=False),
+            sock=bind(message.data_listen, shared=False),
             ssl=context,
             ssl_handshake_timeout=message.limits.join_s,
             ssl_shutdown_timeout=1.0,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
         )
-        for address in message.visitor_listen:
-            server = await self._loop.create_server(
-                board.visitor, sock=_listen(address, shared=True), backlog=_BACKLOG
-            )
-            self._visitor_servers.append(server)
-        self._tell(
-            Ready(
-                visitor_ports=tuple(_port(server) for server in self._visitor_servers),
-                data_port=_port(self._data_server),
-            )
-        )
+        ports = doors.bind(message.visitor_listen)
+        self._tell(Ready(visitor_ports=ports, data_port=_port(self._data_server)))
         self._report_again()
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
@@ -121,6 +114,11 @@ class Worker:
             seconds = self._drain_s if deadline_s is None else deadline_s
             self._draining = self._loop.create_task(self._drain(seconds))
 
+    def fail(self, error: TunnelError) -> None:
+        """Close everything, and keep the first error as the reason."""
+        self.failure = self.failure or error
+        self.close()
+
     def close(self) -> None:
         """Close every socket now."""
         if self._draining is not None:
@@ -146,8 +144,8 @@ class Worker:
         self.close()
 
     def _close_listeners(self) -> None:
-        for server in self._visitor_servers:
-            server.close()
+        if self._doors is not None:
+            self._doors.close()
         if self._data_server is not None:
             self._data_server.close()
 
@@ -155,24 +153,6 @@ class Worker:
         if self._board is not None:
             self._tell(self._board.counters())
         self._reporting = self._loop.call_later(_REPORT_S, self._report_again)
-
-
-def _listen(address: Address, *, shared: bool) -> socket.socket:
-    """Bind one address. Visitor ports are shared by all workers (SO_REUSEPORT), data ports by none."""
-    host, port = address
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((host, port))
-    except OSError as error:
-        sock.close()
-        raise UnreachableError(f"cannot listen on {host} port {port}: {error.strerror}") from error
-    return sock
 
 
 def _port(server: asyncio.Server) -> int:
@@ -184,7 +164,6 @@ class ControlLink(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.worker = Worker(loop=loop, tell=self._tell)
-        self.failure: TunnelError | None = None
         self._loop = loop
         self._lines = LineSplitter()
         self._transport: asyncio.Transport | None = None
@@ -199,7 +178,7 @@ class ControlLink(asyncio.Protocol):
             for line in self._lines.feed(data):
                 self._take(decode(line))
         except TunnelError as error:
-            self._fail(error)
+            self.worker.fail(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -220,11 +199,7 @@ class ControlLink(asyncio.Protocol):
             for late in waiting:
                 self._take(late)
         except TunnelError as error:
-            self._fail(error)
-
-    def _fail(self, error: TunnelError) -> None:
-        self.failure = self.failure or error
-        self.worker.close()
+            self.worker.fail(error)
 
     def _tell(self, message: FromWorker) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -237,12 +212,13 @@ async def run(control: socket.socket) -> int:
     link = ControlLink(loop)
     control.settimeout(0)
     transport, _ = await loop.create_unix_connection(lambda: link, sock=control)
-    loop.add_signal_handler(signal.SIGTERM, link.worker.drain)
+    for number in (signal.SIGTERM, signal.SIGINT):  # Ctrl-C reaches the whole process group
+        loop.add_signal_handler(number, link.worker.drain)
     await link.worker.stopped
     transport.close()
-    if link.failure is not None:
-        sys.stderr.write(f"worker: {link.failure}\n")
-        return link.failure.exit_status
+    if link.worker.failure is not None:
+        sys.stderr.write(f"worker: {link.worker.failure}\n")
+        return link.worker.failure.exit_status
     return 0
 
 

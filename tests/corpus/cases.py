@@ -65,10 +65,16 @@ class Case:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.about["inputs"]
-        unknown = set(found) - ROLES
-        assert not unknown, f"{self.path}: unknown input roles {sorted(unknown)}"
+        found: dict[str, Any] = self.about.get("inputs", {})
         return found
+
+    def unknown_roles(self) -> list[str]:
+        return sorted(set(self.inputs) - ROLES)
+
+    def count(self, role: str) -> int:
+        """Return how many files a role names, unread."""
+        names = self.inputs.get(role) or []
+        return 1 if isinstance(names, str) else len(names)
 
     def files(self, role: str) -> list[bytes]:
         """Return the contents of a role's files: one, several or none."""

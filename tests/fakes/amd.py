@@ -72,7 +72,11 @@ class Chip:
 
     def report(self, **fields: Any) -> bytes:
         """Return a signed report of this chip; `fields` as in `snp_report.unsigned`."""
-        own = {"chip_id": self.chip_id, "signing_key": 0 if self.signer == "vcek" else 1, "tcb": self.tcb}
+        own: dict[str, Any] = {
+            "chip_id": self.chip_id,
+            "signing_key": 0 if self.signer == "vcek" else 1,
+            "tcb": self.tcb,
+        }
         return snp_report.sign(snp_report.unsigned(self.product, **(own | fields)), self.key)
 
     def evidence(self, **fields: Any) -> Evidence:
@@ -115,7 +119,7 @@ class FakeAmd:
         path.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(len(_ROLES)) as pool:
             made = list(pool.map(lambda _: rsa.generate_private_key(65537, 4096), _ROLES))
-        keys = dict(zip(_ROLES, made, strict=True))
+        keys: dict[str, rsa.RSAPrivateKey] = dict(zip(_ROLES, made, strict=True))
         for role, key in keys.items():
             _write_key(path / f"{role}.key", key)
         amd = cls(path=path, products=tuple(products), keys=keys)
@@ -136,7 +140,8 @@ class FakeAmd:
                 message = f"{path}/{role}.key is no RSA key"
                 raise TypeError(message)
             keys[role] = key
-        products = tuple(product for product in PRODUCTS if (path / f"ark-{product}.der").exists())
+        found: list[SnpProduct] = [product for product in PRODUCTS if (path / f"ark-{product}.der").exists()]
+        products = tuple(found)
         return cls(path=path, products=products, keys=keys)
 
     def certificate(self, role: Literal["ark", "ask", "asvk"], product: SnpProduct) -> bytes:

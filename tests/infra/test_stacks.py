@@ -67,4 +67,4 @@ def test_protection_is_said_in_configuration(
     settings = stacks.read("aws-x", None)
     assert settings.protect is expected
     assert json.loads(settings.config("aws")["tunnel:protect"]) is expected
-    assert planning.ROOT != tmp_path
+    assert tmp_path != planning.ROOT

@@ -183,6 +183,13 @@ class Rig:
         await self.join()
         await settle()
 
+    async def stand(self) -> None:
+        """A session that serves some other hostname, so that the worker listens for visitors at all."""
+        other = b"standing session"
+        self.session(("standing.example",), session=other)
+        await self.join(1, session=other)
+        await settle()
+
     def route(self, kind: str, port: int) -> Origin:
         if kind == "tls":
             return Origin(kind="tls", host="127.0.0.1", port=port, ssl_context=None)

@@ -134,3 +134,8 @@ def test_bytes_have_their_size() -> None:
     for session in ("00" * 15, "00" * 17, "zz" * 16, ""):
         with pytest.raises(MalformedError):
             decode(json.dumps(value | {"session": session}).encode())
+
+
+def test_secrets_are_not_shown() -> None:
+    assert "key_pem" not in repr(MESSAGES[0])
+    assert "join_secret" not in repr(MESSAGES[1])

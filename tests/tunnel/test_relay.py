@@ -192,6 +192,7 @@ def test_an_origin_that_resets_cuts_the_visitor_without_a_clean_end(run: Run) ->
 def test_plain_http_gets_a_readable_answer(run: Run, text: bytes) -> None:
     async def main() -> None:
         async with Rig() as rig:
+            await rig.stand()
             reader, writer = await rig.raw()
             for byte in text:
                 writer.write(bytes((byte,)))
@@ -209,6 +210,7 @@ def test_plain_http_gets_a_readable_answer(run: Run, text: bytes) -> None:
 def test_what_is_not_a_client_hello_gets_decode_error(run: Run, start: bytes) -> None:
     async def main() -> None:
         async with Rig() as rig:
+            await rig.stand()
             reader, writer = await rig.raw()
             writer.write(start)
             assert await reader.read(-1) == alert(50)
@@ -220,6 +222,7 @@ def test_what_is_not_a_client_hello_gets_decode_error(run: Run, start: bytes) ->
 def test_a_hello_without_a_name_gets_unrecognized_name(run: Run) -> None:
     async def main() -> None:
         async with Rig() as rig:
+            await rig.stand()
             reader, writer = await rig.raw()
             writer.write(client_hello(None))
             assert await reader.read(-1) == alert(112)
@@ -230,6 +233,7 @@ def test_a_hello_without_a_name_gets_unrecognized_name(run: Run) -> None:
 def test_a_hello_that_does_not_come_is_closed_at_the_deadline(run: Run) -> None:
     async def main() -> None:
         async with Rig(Limits(hello_s=0.1)) as rig:
+            await rig.stand()
             reader, writer = await rig.raw()
             writer.write(client_hello(HOST)[:50])
             assert await reader.read(-1) == b""

@@ -304,3 +304,22 @@ def test_a_key_that_does_not_fit_is_refused() -> None:
         visitor_context(certificate().pem, certificate("other.example").key)
     with pytest.raises(UsageError):
         visitor_context(b"nothing", b"nothing")
+
+
+def test_answers_do_not_pile_up_for_a_visitor_who_reads_none() -> None:
+    bench = Bench()
+    bench.handshake()
+    bench.end.pause()
+    for _ in range(3):  # as after that many KeyUpdates: the standard library cannot send one
+        bench.end._outgoing.write(bytes(5000))
+        bench.end.data(b"")
+    assert bench.stream.said == []
+    bench.end.resume()
+    bench.end.pause()
+    for _ in range(3):
+        bench.end._outgoing.write(bytes(5000))
+        bench.end.data(b"")
+    assert bench.stream.said == []
+    bench.end._outgoing.write(bytes(5000))
+    bench.end.data(b"")
+    assert bench.stream.said == bench.origin.said[-1:] == ["HANDSHAKE"]

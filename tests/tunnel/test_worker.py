@@ -35,9 +35,10 @@ from runtime.tunnel.control import (
     encode,
 )
 from runtime.tunnel.data import Origin, OriginTable, connect
+from runtime.tunnel.doors import bind
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.tls_end import visitor_context
-from runtime.tunnel.worker import Worker, _listen
+from runtime.tunnel.worker import Worker
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import (
     HOST,
@@ -253,6 +254,7 @@ def test_the_tunnels_own_name_goes_to_the_control_process(run: Run, tmp_path: Pa
         path = str(tmp_path / "own.sock")
         server = await asyncio.start_unix_server(own, path)
         async with server, Rig(tunnel_name_socket=path) as rig:
+            await rig.stand()
             reader, writer = await rig.raw()
             writer.write(client_hello(TUNNEL_NAME))
             assert await reader.read(-1) == b"x" * 300_000
@@ -264,6 +266,7 @@ def test_the_tunnels_own_name_goes_to_the_control_process(run: Run, tmp_path: Pa
 def test_without_that_socket_its_visitors_get_an_alert(run: Run) -> None:
     async def main() -> None:
         async with Rig() as rig:
+            await rig.stand()
             with pytest.raises(OSError, match=r"(?i)alert"):
                 await rig.visit(TUNNEL_NAME)
 
@@ -330,6 +333,6 @@ def test_wrong_configurations_are_refused(run: Run) -> None:
             with pytest.raises(MalformedError):
                 rig.worker.apply(Ready(visitor_ports=(), data_port=1))
             with pytest.raises(UnreachableError):
-                _listen(("127.0.0.1", rig.data_port), shared=False)
+                bind(("127.0.0.1", rig.data_port), shared=False)
 
     run(main())

@@ -15,7 +15,6 @@ from infra.commands import document
 from runtime.documents import dsse, fleet, routes, times
 from runtime.errors import DocumentError
 
-
 ROUTES = {
     "schema": "tunnel-routes/1",
     "version": 1,

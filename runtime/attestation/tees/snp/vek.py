@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.attestation.model import Tcb
-from runtime.attestation.x509_path import Certificate, der_ia5_string, der_integer, der_octets
+from runtime.attestation.x509_path import Certificate
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 
@@ -93,3 +93,33 @@ def _csp_id(value: bytes | None, signer: str) -> str | None:
             raise MalformedError(_WHAT, "is a VCEK that names a cloud")
         return None
     return der_ia5_string(_need(value, _CSP_ID), f"{_WHAT} CSP_ID")
+
+
+def der_integer(data: bytes, what: str) -> int:
+    """Read a DER INTEGER from 0 to 255 that fills `data`, in its one spelling. Raises: MalformedError.
+
+    Prefixes, suffixes and padded forms were accepted by other verifiers: 0xDB is 02 02 00 DB and no other.
+    """
+    value = data[-1] if data else 0
+    if data != (bytes([2, 1, value]) if value < 0x80 else bytes([2, 2, 0, value])):
+        raise MalformedError(what, f"is {data[:16].hex()}, want one canonical INTEGER from 0 to 255")
+    return value
+
+
+def der_ia5_string(data: bytes, what: str) -> str:
+    """Read a DER IA5String of 1 to 127 printable characters that fills `data`. Raises: MalformedError."""
+    text = data[2:]
+    if data[:1] != b"\x16" or not 1 <= len(text) <= 127 or data[1] != len(text):
+        raise MalformedError(what, f"is {data[:16].hex()}, want one IA5String of 1 to 127 characters")
+    if not all(0x20 <= byte < 0x7F for byte in text):
+        raise MalformedError(what, "has characters that are not printable ASCII")
+    return text.decode("ascii")
+
+
+def der_octets(data: bytes, size: int, what: str) -> bytes:
+    """Read `size` bytes, bare or as a DER OCTET STRING: AMD has issued both. Raises: MalformedError."""
+    if len(data) == size:
+        return data
+    if len(data) == size + 2 and data[:2] == bytes([4, size]):
+        return data[2:]
+    raise MalformedError(what, f"is {len(data)} bytes, want {size} or an OCTET STRING of {size}")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runtime.attestation import x509_path
 from runtime.attestation.model import Tcb
 from runtime.attestation.tees.snp import vek
 from runtime.errors import MalformedError
 from tests.fakes.amd import CSP_ID, FakeAmd
-from tests.fakes.amd_certificates import ia5
+from tests.fakes.amd_certificates import ia5, integer
 
 
 def read(
@@ -91,3 +93,19 @@ def test_turin_needs_its_fmc(amd: FakeAmd) -> None:
 def test_vlek_names_a_cloud_and_no_chip(amd: FakeAmd, extensions: dict[str, bytes | None]) -> None:
     with pytest.raises(MalformedError):
         read(amd, "Milan", "vlek", **extensions)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"), [("020100", 0), ("02017f", 127), ("02020080", 128), ("020200ff", 255)]
+)
+def test_der_integer(data: str, value: int) -> None:
+    assert vek.der_integer(bytes.fromhex(data), "n") == value
+
+
+@given(st.binary(max_size=6))
+def test_der_integer_has_one_spelling(data: bytes) -> None:
+    try:
+        value = vek.der_integer(data, "n")
+    except MalformedError:
+        return
+    assert data == integer(value)
