@@ -3,6 +3,8 @@
 # Another interpreter gets an environment of its own: make test PYTHON=python3.13
 PYTHON ?= python3
 STACK  ?= local
+# Test processes; 0 runs them in one, in order.
+JOBS   ?= 0
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing))
 BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.
@@ -11,14 +13,14 @@ TESTS  ?= tests
 CHECKED := $(wildcard runtime infra images tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check preview fmt lock
+.PHONY: help setup demo test check preview fmt lock broken
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 	@echo
 	@echo '  PYTHON=python3.13  another interpreter, in an environment of its own'
 	@echo '  INDEX=URL          a package index other than the one pip or uv is configured for'
-	@echo '  TESTS=PATH         what `make test` runs        KEEP=1  `make demo` stays up'
+	@echo '  TESTS=PATH JOBS=N  what `make test` runs, in how many processes        KEEP=1  `make demo` stays up'
 	@echo '  STACK=NAME         what `make preview` shows'
 	@echo
 	@echo '  bench is reserved: the figures come with bench/'
@@ -33,9 +35,9 @@ $(STAMP):
 demo: setup ## the whole fleet on this machine, with simulated TEEs (KEEP=1 leaves it up)
 	@$(BIN)/python -m tests.localfleet demo $(if $(KEEP),--keep)
 
-# One hash seed: both workers have to collect the same names, and some hold sets.
+# One hash seed: with JOBS=2 both processes have to collect the same names, and some hold sets.
 test: setup ## every test that needs no account and no hardware
-	@PYTHONHASHSEED=0 $(BIN)/pytest -q -n 2 $(TESTS)
+	@PYTHONHASHSEED=0 $(BIN)/pytest -q -n $(JOBS) $(TESTS)
 
 check: setup ## format, lint, types, import contracts, the house's rules
 	$(BIN)/ruff format --check .
@@ -44,6 +46,9 @@ check: setup ## format, lint, types, import contracts, the house's rules
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/test_architecture.py
+
+broken: setup ## break each defence once, in a copy, to see that its test notices (four minutes)
+	@$(BIN)/python -m tests.broken
 
 preview: setup ## what `pulumi up` would make, without credentials (STACK=local)
 	@$(BIN)/tunnel-fleet preview --stack $(STACK)

@@ -59,7 +59,8 @@ WITHOUT_MIRROR = {
 
 # Everything else starts tasks in a TaskGroup, which cannot lose their exceptions.
 LOOP_TASKS = {
-    "runtime/tunnel/socket_end.py": "one per connection to an origin, held, cancelled and failing into a reset",
+    "runtime/tunnel/doors.py": "one move of the listeners at a time, held; its failure goes to its owner",
+    "runtime/tunnel/socket_end.py": "one per connection to an origin: held, cancelled, failing into a reset",
     "runtime/tunnel/worker.py": "the drain and the one configuration of a worker, both held by it",
 }
 
@@ -162,7 +163,7 @@ def test_no_file_grows_past_what_one_sitting_reads() -> None:
 
 
 def _mirror(name: str) -> list[str]:
-    """Return where the test of a source may be: its twin (or twins), or the test of the inner room it is in."""
+    """Return where the test of a source may be: its twin (or twins), or that of the inner room it is in."""
     path = Path(name)
     parts = path.with_suffix("").parts[1 if path.parts[0] == "runtime" else 0 :]
     places = [(Path("tests", *parts[:depth]), parts[depth].strip("_")) for depth in range(1, len(parts))]

@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> None:
     plan = planning.load(settings.fleet, settings.stack)
     tell_choices(plan)
     result = runs.preview(settings, plan)
+    if not arguments.json:
+        show(result)  # wrong inputs are found easier beside the right ones
+    runs.check_inputs(result)
     if arguments.json:
         console.answer_json(tree.document(result))
-    else:
-        show(result)
-    runs.check_inputs(result)
 
 
 def tell_choices(plan: FleetPlan) -> None:

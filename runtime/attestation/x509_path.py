@@ -13,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from cryptography import x509
@@ -99,6 +100,12 @@ def load(data: bytes, what: str) -> Certificate:
     if not found.der.endswith(b"\0" + found.signature) or (not pem and found.der != data):
         raise MalformedError(what, "is not in DER")
     return found
+
+
+@lru_cache(maxsize=16)
+def load_authority(data: bytes, what: str) -> Certificate:
+    """Read as `load` does, and remember: the same few authorities come with all evidence of a fleet."""
+    return load(data, what)
 
 
 def _read(certificate: x509.Certificate) -> Certificate:

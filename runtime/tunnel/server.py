@@ -121,7 +121,8 @@ class TunnelServer:
 
         def accept() -> ChannelTransport:
             transport = ChannelTransport(Side.SERVER, self._party.key)
-            tasks.create_task(self._serve(transport))
+            # Not a `finally` inside: a task that is cancelled before its first step runs none of it.
+            tasks.create_task(self._serve(transport)).add_done_callback(lambda _: transport.close())
             return transport
 
         return await loop.create_server(accept, address, self._settings.sessions_port, backlog=BACKLOG)
@@ -136,8 +137,6 @@ class TunnelServer:
             self._turned_away(error, transport)
         except Exception:
             log.exception("a session ended by a fault of ours")
-        finally:
-            transport.close()
 
     async def _establish(self, transport: ChannelTransport) -> Session | None:
         if self._unconfirmed >= MAX_UNCONFIRMED or self._draining:

@@ -12,7 +12,7 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
-from runtime.tunnel.data_tls import load_chain
+from runtime.memory_chain import load_chain
 from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink

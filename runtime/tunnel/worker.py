@@ -71,7 +71,7 @@ class Worker:
             tunnel_name=message.tunnel_name,
             tunnel_name_socket=message.tunnel_name_socket,
             tell=self._tell,
-            on_serving=lambda serving: doors.set_open(serving),
+            on_serving=self._serving,
         )
         doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
@@ -88,6 +88,10 @@ class Worker:
         self._report_again()
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
+
+    def _serving(self, serving: bool) -> None:  # noqa: FBT001 - a callback's only argument
+        if self._doors is not None:
+            self._doors.set_open(serving)
 
     def apply(self, message: Message) -> None:
         """Do what the control process says, `Configure` excepted. Raises MalformedError."""

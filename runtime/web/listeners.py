@@ -12,7 +12,9 @@ SHUTDOWN_S = 1.0  # admin and evidence requests are short
 
 
 @contextlib.asynccontextmanager
-async def on_address(application: web.Application, host: str, port: int) -> AsyncGenerator[tuple[str, int], None]:
+async def on_address(
+    application: web.Application, host: str, port: int
+) -> AsyncGenerator[tuple[str, int], None]:
     """Serve plain HTTP; yields the address that is listened on. Raises: OSError when it is taken."""
     runner = _runner(application)
     await runner.setup()

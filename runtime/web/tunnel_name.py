@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import ssl
 from collections.abc import Callable
 
@@ -19,6 +18,7 @@ from runtime.attestation.attester import Attester
 from runtime.channel.boot_key import BootKey
 from runtime.config import EVIDENCE_PATH
 from runtime.errors import TunnelError
+from runtime.memory_chain import load_chain
 
 MAX_ASKING = 8  # a TPM makes a few quotes a second; more askers than this are told to come back
 NONCE_SIZE = 32  # bytes
@@ -90,12 +90,7 @@ def tls_context(key: BootKey) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
-    descriptor = os.memfd_create("endpoint", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, (key.key_pem + key.certificate_pem).encode())
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
+    load_chain(context, key.certificate_pem.encode(), key.key_pem.encode())
     return context
 
 

@@ -56,7 +56,8 @@ async def attempt(broken: Break) -> Outcome:
             return Outcome(broken, noticed=False, detail=str(error), seconds=time.monotonic() - started)
         # `python -m` puts the copy in front of the installed tree.
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "60", *broken.tests,
+            sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider",
+            "--timeout", "60", *broken.tests,
             cwd=tree, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         try:
@@ -82,7 +83,9 @@ async def run(chosen: list[Break]) -> list[Outcome]:
         async with gate:
             outcome = await attempt(broken)
         word = "noticed " if outcome.noticed else "MISSED  "
-        print(f"{word} {outcome.seconds:5.1f} s  {broken.name}: {outcome.detail}", file=sys.stderr, flush=True)
+        print(
+            f"{word} {outcome.seconds:5.1f} s  {broken.name}: {outcome.detail}", file=sys.stderr, flush=True
+        )
         return outcome
 
     return list(await asyncio.gather(*(one(broken) for broken in chosen)))

@@ -190,9 +190,8 @@ def statement(verified: list[dict[str, Any]]) -> str:
     """Return what was verified, by whom, and what was not."""
     lines = ["what was verified"]
     for answer in verified:
-        lines.append(
-            f"  {answer['member']} at {answer['address']}: grade {answer['grade']}, purpose {answer['purpose']}"
-        )
+        member, where, grade = answer["member"], answer["address"], answer["grade"]
+        lines.append(f"  {member} at {where}: grade {grade}, purpose {answer['purpose']}")
         lines += [f"    {s['claim']}: {s['value']} (by {s['measured_by']})" for s in answer["statements"]]
     lines.append(
         "  each session: by both sides, evidence bound to that very TLS connection, confirmed by both"

@@ -105,8 +105,8 @@ def _certificates(
         )
     findings.settle()
     path = Path(
-        root=x509_path.load(offered["root"], "root certificate"),
-        intermediate=x509_path.load(offered["intermediate"], "intermediate certificate"),
+        root=x509_path.load_authority(offered["root"], "root certificate"),
+        intermediate=x509_path.load_authority(offered["intermediate"], "intermediate certificate"),
         leaf=x509_path.load(offered["vek"], "VEK certificate"),
     )
     return path, x509_path.load_crl(offered["crl"]) if "crl" in offered else None

@@ -1,0 +1,229 @@
+"""Intel's certificates: exactly leaf, PCK CA and the pinned root; what the leaf certifies. Pure.
+
+Intel SGX PCK Certificate and CRL Profile Specification 1.5. No path is searched for and no extension is
+skipped because it is unknown: the shapes are written down, anything else is refused. The extension
+1.2.840.113741.1.13.1 is read by a DER reader of our own, in its one spelling.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from runtime.attestation import x509_path
+from runtime.attestation.model import Findings, Reason
+from runtime.attestation.x509_path import Certificate
+from runtime.documents import times
+from runtime.errors import MalformedError
+
+ROOT_NAME = "Intel SGX Root CA"
+LEAF_NAME = "Intel SGX PCK Certificate"
+TCB_SIGNER_NAME = "Intel SGX TCB Signing"
+CA_NAMES: Mapping[str, Literal["platform", "processor"]] = {
+    "Intel SGX PCK Platform CA": "platform",
+    "Intel SGX PCK Processor CA": "processor",
+}
+_INTEL_NAME = {
+    NameOID.COUNTRY_NAME.dotted_string: "US",
+    NameOID.LOCALITY_NAME.dotted_string: "Santa Clara",
+    NameOID.STATE_OR_PROVINCE_NAME.dotted_string: "CA",
+    NameOID.ORGANIZATION_NAME.dotted_string: "Intel Corporation",
+}
+_COMMON_NAME = NameOID.COMMON_NAME.dotted_string
+_CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
+_PEM_BLOCK = re.compile(
+    rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\r\n]{1,8192}-----END CERTIFICATE-----[\r\n]*"
+)
+
+MAX_CHAIN_SIZE = 16 * 1024  # bytes of PEM; Intel's are under 4 KiB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntelRoot:
+    """Intel's root certificate by the SHA-256 of its DER; whatever chains to a `test` root is grade T."""
+
+    kind: Literal["hardware", "test"]
+    sha256: bytes  # 32
+
+
+# Intel SGX Provisioning Certification Root CA, equal in several independent public copies.
+INTEL_ROOT = IntelRoot(
+    kind="hardware",
+    sha256=bytes.fromhex("44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PckChain:
+    """The three certificates of a quote; `check_chain` finds out whether they hold."""
+
+    leaf: Certificate
+    ca: Certificate
+    root: Certificate
+
+
+def load_chain(data: bytes, count: int, what: str) -> list[Certificate]:
+    """Read exactly `count` PEM blocks, leaf first; one NUL may end the text. Raises: MalformedError."""
+    if len(data) > MAX_CHAIN_SIZE:
+        raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CHAIN_SIZE}")
+    text, found, offset = data.removesuffix(b"\0"), list[Certificate](), 0
+    while offset < len(text):
+        block = _PEM_BLOCK.match(text, offset)
+        if block is None or len(found) == count:
+            raise MalformedError(what, f"has something else than {count} certificates", offset=offset)
+        found.append(x509_path.load(block.group(), what))
+        offset = block.end()
+    if len(found) != count:
+        raise MalformedError(what, f"holds {len(found)} certificates, want {count}", offset=len(text))
+    return found
+
+
+def check_chain(findings: Findings, chain: PckChain, roots: tuple[IntelRoot, ...], now: int) -> None:
+    """Note every check of the quote's chain: the pin, names, authority, signatures, dates."""
+    check_pin(findings, "chain.root", chain.root, roots)
+    check_authority(findings, "chain", "root", chain.root, chain.root, {ROOT_NAME}, path_length=1)
+    check_dates(findings, "chain.dates.root", chain.root, now)
+    check_authority(findings, "chain", "intermediate", chain.ca, chain.root, set(CA_NAMES), path_length=0)
+    check_dates(findings, "chain.dates.intermediate", chain.ca, now)
+    check_end_entity(findings, "chain", "leaf", chain.leaf, chain.ca, LEAF_NAME)
+    check_dates(findings, "chain.dates.leaf", chain.leaf, now)
+
+
+def pinned(root: Certificate, roots: tuple[IntelRoot, ...]) -> IntelRoot | None:
+    """Return the root among `roots` that this certificate is."""
+    digest = sha256(root.der).digest()
+    return next((known for known in roots if known.sha256 == digest), None)
+
+
+def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[IntelRoot, ...]) -> None:
+    """Note whether the root certificate is one of `roots`."""
+    findings.require(
+        pinned(root, roots) is not None,
+        check,
+        Reason.CHAIN,
+        expected=", ".join(known.sha256.hex()[:16] + "…" for known in roots) or "no root at all",
+        actual=sha256(root.der).hexdigest()[:16] + "…",
+        source="SHA-256 of the root certificate",
+        remedy="hardware chains to Intel's own root; a simulated TEE is accepted by tests only",
+    )
+
+
+def check_authority(
+    findings: Findings,
+    stage: str,
+    role: str,
+    certificate: Certificate,
+    parent: Certificate,
+    names: set[str],
+    *,
+    path_length: int,
+) -> None:
+    """Note name, signature and shape of a CA certificate of Intel's."""
+    usage, constraints = certificate.key_usage, certificate.basic_constraints
+    shape = (
+        usage is not None
+        and usage.key_cert_sign
+        and usage.crl_sign
+        and constraints is not None
+        and constraints.ca
+        and constraints.path_length == path_length
+    )
+    _check(findings, stage, role, certificate, parent, names, shape=shape)
+
+
+def check_end_entity(
+    findings: Findings, stage: str, role: str, certificate: Certificate, parent: Certificate, name: str
+) -> None:
+    """Note name, signature and shape of a certificate that signs data: a PCK, or the signer of TCB data."""
+    usage, constraints = certificate.key_usage, certificate.basic_constraints
+    shape = (
+        usage is not None
+        and usage.digital_signature
+        and not usage.key_cert_sign
+        and (constraints is None or not constraints.ca)
+    )
+    _check(findings, stage, role, certificate, parent, {name}, shape=shape)
+
+
+def _check(
+    findings: Findings,
+    stage: str,
+    role: str,
+    certificate: Certificate,
+    parent: Certificate,
+    names: set[str],
+    *,
+    shape: bool,
+) -> None:
+    key, source = certificate.public_key, f"the {role} certificate"
+    name = common_name(certificate)
+    findings.require(
+        name in names
+        and certificate.attributes == tuple(sorted((_INTEL_NAME | {_COMMON_NAME: name}).items()))
+        and certificate.issuer == parent.subject,
+        f"{stage}.names.{role}",
+        Reason.CHAIN,
+        expected=f"Intel's CN={' or '.join(sorted(names))} issued by CN={common_name(parent)}",
+        actual=f"CN={name}" + ("" if certificate.issuer == parent.subject else " issued by another name"),
+        source=source,
+        remedy="send the certificates that Intel's provisioning service gives for this machine",
+    )
+    findings.require(
+        shape
+        and isinstance(key, ec.EllipticCurvePublicKey)
+        and isinstance(key.curve, ec.SECP256R1)
+        and certificate.critical <= _CRITICAL,
+        f"{stage}.authority.{role}",
+        Reason.CHAIN,
+        expected="the key, the CA flags and the extensions that Intel gives this certificate",
+        actual="others",
+        source=source,
+        remedy="a certificate of this shape was not made by Intel: find out who made it",
+    )
+    findings.require(
+        is_signed_by(certificate.signature, certificate.tbs, parent),
+        f"{stage}.signature.{role}",
+        Reason.CHAIN,
+        expected=f"an ECDSA SHA-256 signature by {common_name(parent)!r}",
+        actual="one that does not verify",
+        source=source,
+        remedy="fetch the certificate chain again",
+    )
+
+
+def check_dates(findings: Findings, check: str, certificate: Certificate, now: int) -> None:
+    """Note whether the certificate is valid at `now`."""
+    findings.require(
+        certificate.not_before <= now <= certificate.not_after,
+        check,
+        Reason.EXPIRED,
+        expected=f"a time from {times.show(certificate.not_before)} to {times.show(certificate.not_after)}",
+        actual=times.show(now),
+        source=f"the certificate of {common_name(certificate)!r}",
+        remedy="fetch a current certificate, and look at this machine's clock",
+    )
+
+
+def common_name(certificate: Certificate) -> str:
+    """Return the CN, or a word that no CN of Intel's is."""
+    return next((text for oid, text in certificate.attributes if oid == _COMMON_NAME), "(none)")
+
+
+def is_signed_by(signature: bytes, tbs: bytes, parent: Certificate) -> bool:
+    """Tell whether the parent's P-256 key made this DER signature with SHA-256."""
+    key = parent.public_key
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        return False
+    try:
+        key.verify(signature, tbs, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,149 @@
+"""The pool of relay workers, with real worker processes: told in order, heard, noticed when gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.errors import TunnelError
+from runtime.tunnel import workers as module
+from runtime.tunnel.control import Drain, End, Grant, Report, Session
+from runtime.tunnel.data import OriginTable, connect
+from runtime.tunnel.limits import Limits
+from runtime.tunnel.workers import WorkerPool
+from tests.tunnel.rig import SECRET, SESSION, configure, ticket, until
+
+KNOWN = Session(session=SESSION, member="client-a", epoch=1, join_secret=SECRET)
+
+
+class Running:
+    """A pool with its task group."""
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.pool = WorkerPool(self.heard.append)
+        self.ready: list[Any] = []
+
+    def pids(self) -> list[int]:
+        return [worker.process.pid for worker in self.pool._workers]
+
+
+@contextlib.asynccontextmanager
+async def running(count: int = 1, **changes: Any) -> AsyncGenerator[Running, None]:
+    made = Running()
+    async with asyncio.TaskGroup() as tasks:
+        try:
+            configurations = [configure(worker=index, **changes) for index in range(count)]
+            made.ready = await made.pool.start(configurations, tasks)
+            yield made
+        finally:
+            await made.pool.close()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in made.pids())
+
+
+def accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+async def test_every_worker_listens_and_knows_a_session_once_it_is_announced() -> None:
+    async with running(2) as made:
+        ports = {port for ready in made.ready for port in (*ready.visitor_ports, ready.data_port)}
+        assert len(ports) == 4
+        assert all(accepts(port) for port in ports)
+        await made.pool.announce(KNOWN)
+        assert made.heard.count(SESSION) == 2  # an answer of each worker
+        assert made.pool.connections(SESSION) == 0
+        connections = [
+            await connect(
+                ("127.0.0.1", ready.data_port),
+                ticket=ticket(worker=index),
+                origins=OriginTable({}, frozenset()),
+                limits=Limits(),
+                deadline_s=5,
+            )
+            for index, ready in enumerate(made.ready)
+        ]
+        await until(lambda: made.pool.connections(SESSION) == 2)
+        await made.pool.tell(Report())
+        await until(lambda: len(made.pool.counters()) == 2)
+        connections[0].abort()
+        await until(lambda: made.pool.connections(SESSION) == 1)
+        await made.pool.tell(End(session=SESSION, reason="the test says so"))
+        await until(lambda: made.pool.connections(SESSION) == 0)
+        async with asyncio.timeout(2):
+            await connections[1].closed
+    assert not any(accepts(port) for port in ports)
+
+
+async def test_a_worker_that_dies_is_noticed_and_which_one() -> None:
+    async with running(2) as made:
+        assert not made.pool.died.done()
+        os.kill(made.pids()[1], signal.SIGKILL)
+        async with asyncio.timeout(3):
+            assert await made.pool.died == 1
+        await made.pool.tell(Grant(session=SESSION, hostnames=()))  # the other one still listens
+
+
+async def test_a_worker_that_does_not_answer_is_no_worker_for_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "KNOWN_DEADLINE_S", 0.2)
+    async with running() as made:
+        [pid] = made.pids()
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(TunnelError, match="did not take the session"):
+            await made.pool.announce(KNOWN)
+        os.kill(pid, signal.SIGCONT)
+        assert made.pool._known == {}
+
+
+async def test_many_at_once_to_a_worker_that_is_slow_arrive_whole() -> None:
+    """Far more than a socket holds, from many tasks: lines must not be cut into each other."""
+    async with running() as made:
+        [pid] = made.pids()
+        os.kill(pid, signal.SIGSTOP)
+        grants = [
+            Grant(session=SESSION, hostnames=tuple(f"{n:03}{i:04}.example" for i in range(2500)))
+            for n in range(40)
+        ]
+        telling = [asyncio.create_task(made.pool.tell(grant)) for grant in grants]
+        await asyncio.sleep(0.1)
+        assert not all(task.done() for task in telling)
+        telling[-1].cancel()  # nobody waits for this one any more: it must not leave half a line behind
+        os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*telling, return_exceptions=True)
+            await made.pool.announce(KNOWN)
+        assert not made.pool.died.done()
+
+
+async def test_a_worker_that_cannot_listen_ends_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = taken.getsockname()[:2]
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with running(data_listen=address):
+                pytest.fail("it started")
+    assert caught.group_contains(TunnelError, match="relay worker 0 ended before it listened")
+
+
+async def test_closing_does_not_wait_for_a_worker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "END_DEADLINE_S", 0.2)
+    async with running() as made:
+        os.kill(made.pids()[0], signal.SIGSTOP)
+
+
+async def test_a_drain_ends_the_worker_by_itself() -> None:
+    async with running() as made:
+        await made.pool.tell(Drain(deadline_s=0.1))
+        async with asyncio.timeout(5):
+            assert await made.pool.died == 0
