@@ -110,6 +110,12 @@ class Session:
     peer_address: str
     transport: ChannelTransport
 
+    def member_in(self, document: FleetDocument) -> Member | None:
+        """Return what a later document says of this peer, None when it no longer is the same member."""
+        then, now = self.member, document.member_by_settings(self.member.settings_digest)
+        same = now is not None and (now.name, now.role, now.instance) == (then.name, then.role, then.instance)
+        return now if same else None
+
     async def send(self, message: dict[str, Any]) -> None:
         """Send a control message. Raises: PeerError when the session is over."""
         await self.transport.send(Message(Kind.CONTROL, strict_json.canonical(message)))

@@ -78,7 +78,7 @@ async def run(settings: Settings, parts: Parts) -> None:
             if isinstance(settings.role, ServerSettings):
                 await _serve(settings, settings.role, party, documents)
             else:
-                await _publish(settings, settings.role, party, clock)
+                await _publish(settings, settings.role, party, documents)
             polling.cancel()
     finally:
         appraiser.close()
@@ -151,7 +151,9 @@ async def _serve(
             await until(server.run(socket, listening))
 
 
-async def _publish(settings: Settings, role: ClientSettings, party: Party, clock: TrustedClock) -> None:
+async def _publish(
+    settings: Settings, role: ClientSettings, party: Party, documents: PublishedDocuments
+) -> None:
     source = routes.RoutesSource(role, settings.owner_keys)
     client = TunnelClient(
         settings=role,
@@ -161,9 +163,10 @@ async def _publish(settings: Settings, role: ClientSettings, party: Party, clock
         limits=Limits(),
         routes=await source.read(),
     )
+    documents.on_change(client.document_changed)
 
     def status() -> Mapping[str, Any]:
-        return {**_status(settings, party.documents), "sessions": [_session(s) for s in client.status()]}
+        return {**_status(settings, documents), "sessions": [_session(s) for s in client.status()]}
 
     async def reload() -> None:
         await source.reload(client.set_routes)

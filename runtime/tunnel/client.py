@@ -60,7 +60,7 @@ class TunnelClient:
                         "resolver", extra={"fields": {"detail": str(error), "kept": len(self._running)}}
                     )
                 else:
-                    self._follow(answer.addresses, tasks)
+                    self._follow(answer, tasks)
                     pause = min(RESOLVE_AT_MOST_EVERY_S, max(RESOLVE_AT_LEAST_EVERY_S, float(answer.ttl_s)))
                 await self._pause(pause)
 
@@ -70,6 +70,11 @@ class TunnelClient:
         await asyncio.gather(
             *(supervisor.set_routes(self._routes) for supervisor, _ in self._running.values())
         )
+
+    def document_changed(self) -> None:
+        """Hold every session against the document now in force; end those it no longer covers."""
+        for supervisor, _ in self._running.values():
+            supervisor.document_changed()
 
     def reconnect(self) -> None:
         """Skip every pause: ask DNS and dial now."""
@@ -91,8 +96,8 @@ class TunnelClient:
 
     # -- following DNS ----------------------------------------------------------------------------
 
-    def _follow(self, addresses: tuple[str, ...], tasks: asyncio.TaskGroup) -> None:
-        for address in addresses:
+    def _follow(self, answer: resolve.Answer, tasks: asyncio.TaskGroup) -> None:
+        for address in answer.addresses:
             self._missed.pop(address, None)
             if address not in self._running:
                 supervisor = Supervisor(
@@ -105,7 +110,7 @@ class TunnelClient:
                 )
                 self._running[address] = (supervisor, tasks.create_task(supervisor.run()))
                 log.info("address appeared in dns", extra={"fields": {"address": address}})
-        for address in set(self._running) - set(addresses):
+        for address in set(self._running) - set(answer.addresses) if answer.complete else ():
             self._missed[address] = self._missed.get(address, 0) + 1
             if self._missed[address] >= MISSES_BEFORE_DRAIN:
                 log.info("address left dns", extra={"fields": {"address": address}})

@@ -24,6 +24,7 @@ class Answer:
 
     addresses: tuple[str, ...]
     ttl_s: int
+    complete: bool  # False: one of the two kinds could not be had, so what is missing says nothing
 
 
 async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
@@ -50,7 +51,11 @@ async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
         reason = ", ".join(failures) or "there is no A and no AAAA record"
         message = f"{name} could not be resolved: {reason}"
         raise UnreachableError(message)
-    return Answer(addresses=tuple(sorted(addresses)[:MAX_ADDRESSES]), ttl_s=max(MIN_TTL_S, min(ttls)))
+    return Answer(
+        addresses=tuple(sorted(addresses)[:MAX_ADDRESSES]),
+        ttl_s=max(MIN_TTL_S, min(ttls)),
+        complete=not failures,
+    )
 
 
 def _resolver(where: tuple[str, int] | None) -> dns.asyncresolver.Resolver:

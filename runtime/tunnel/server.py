@@ -219,10 +219,7 @@ class TunnelServer:
 
     def _member(self, session: Session) -> Member | None:
         """Return what the document in force says of a peer that attested earlier, if it still does."""
-        then = session.member
-        now = self._party.documents.current().document.member_by_settings(then.settings_digest)
-        same = now is not None and (now.name, now.role, now.instance) == (then.name, then.role, then.instance)
-        return now if same else None
+        return session.member_in(self._party.documents.current().document)
 
     def _end(self, live: LiveSession, reason: str) -> None:
         live.ended_by = reason

@@ -98,6 +98,13 @@ class Supervisor:
         """Skip the present pause."""
         self._hurry.set()
 
+    def document_changed(self) -> None:
+        """End the session when the document now in force no longer lists its server as the same member."""
+        session = self._session
+        if session is not None and session.member_in(self._party.documents.current().document) is None:
+            log.warning("server is no longer a member", extra={"fields": self._fields(session)})
+            session.transport.close()
+
     async def set_routes(self, routes: Mapping[str, Origin]) -> None:
         """Serve these routes from now on, and offer them; streams that are open stay."""
         self._routes = dict(routes)

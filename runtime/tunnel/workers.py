@@ -20,6 +20,9 @@ from runtime.tunnel.control import Configure, Counters, Joined, Left, LineSplitt
 
 log = logging.getLogger("tunnel.workers")
 READY_DEADLINE_S = 20.0  # a cold start of the interpreter on a busy machine
+KNOWN_DEADLINE_S = 5.0  # a worker that does not take a session within this is stuck
+END_DEADLINE_S = 3.0
+MAX_UNSENT = 64  # lines that wait for one worker; whoever has more to say waits too
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class Worker:
     ready: Ready | None = None
     counters: Counters | None = None
     connections: dict[bytes, int] = field(default_factory=dict)  # session -> data connections
+    unsent: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(MAX_UNSENT))
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class WorkerPool:
@@ -49,7 +54,6 @@ class WorkerPool:
 
         Raises: TunnelError when one does not come up.
         """
-        loop = asyncio.get_running_loop()
         for configuration in configurations:
             ours, theirs = socket.socketpair()
             ours.settimeout(0)
@@ -62,8 +66,8 @@ class WorkerPool:
                 theirs.close()
             worker = Worker(configuration.worker, process, ours)
             self._workers.append(worker)
-            tasks.create_task(self._listen(worker))
-            await loop.sock_sendall(ours, control.encode(configuration))
+            worker.tasks += [tasks.create_task(self._listen(worker)), tasks.create_task(self._send(worker))]
+            await worker.unsent.put(control.encode(configuration))
         try:
             async with asyncio.timeout(READY_DEADLINE_S):
                 while any(worker.ready is None for worker in self._workers):
@@ -79,10 +83,8 @@ class WorkerPool:
     async def tell(self, message: control.ToWorker) -> None:
         """Send to every worker; a worker that is gone is noticed elsewhere."""
         line = control.encode(message)
-        loop = asyncio.get_running_loop()
         for worker in self._workers:
-            with contextlib.suppress(OSError):
-                await loop.sock_sendall(worker.socket, line)
+            await worker.unsent.put(line)
 
     async def announce(self, session: control.Session) -> None:
         """Tell every worker of a session and wait until all know it: only then may the client join."""
@@ -91,9 +93,9 @@ class WorkerPool:
             self._known.setdefault((worker.index, session.session), loop.create_future())
             for worker in self._workers
         ]
-        await self.tell(session)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(KNOWN_DEADLINE_S):
+                await self.tell(session)
                 await asyncio.gather(*waiting)
         except TimeoutError as error:
             message = "a relay worker did not take the session"
@@ -114,14 +116,27 @@ class WorkerPool:
         """End every worker and wait for it."""
         self._closing = True
         for worker in self._workers:
-            worker.socket.close()
+            with contextlib.suppress(OSError):
+                worker.socket.shutdown(socket.SHUT_RDWR)  # to the worker this is the end
         for worker in self._workers:
             try:
-                async with asyncio.timeout(3):
+                async with asyncio.timeout(END_DEADLINE_S):
                     await worker.process.wait()
             except TimeoutError:
                 worker.process.kill()
                 await worker.process.wait()
+            for task in worker.tasks:
+                task.cancel()
+            await asyncio.gather(*worker.tasks, return_exceptions=True)
+            worker.socket.close()
+
+    async def _send(self, worker: Worker) -> None:
+        """The one writer of a worker's socket: whoever tells may be cancelled, half a line never goes out."""
+        loop = asyncio.get_running_loop()
+        while True:
+            line = await worker.unsent.get()
+            with contextlib.suppress(OSError):
+                await loop.sock_sendall(worker.socket, line)
 
     async def _listen(self, worker: Worker) -> None:
         splitter = LineSplitter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SESSION = "tests/channel/test_session.py"
+ATTACKS = "tests/channel/test_attacks.py"
 HANDSHAKE = "tests/channel/test_handshake.py"
 
 
@@ -26,7 +27,7 @@ BREAKS: tuple[Break, ...] = (
         old="exporter=self._export(EXPORT_BIND, self._context()),",
         new="exporter=bytes(32),",
         tests=(
-            f"{SESSION}::test_a_relayed_handshake_is_refused_even_with_both_channel_keys_stolen",
+            f"{ATTACKS}::test_a_relayed_handshake_is_refused_even_with_both_channel_keys_stolen",
             f"{HANDSHAKE}::test_another_connection_is_another_binder_confirmation_and_secret",
         ),
     ),
@@ -42,21 +43,21 @@ BREAKS: tuple[Break, ...] = (
         file="runtime/attestation/policy.py",
         old="        compare_digest(claims.report_data, subject.binder),",
         new="        True,",
-        tests=(f"{SESSION}::test_evidence_of_another_key_is_refused",),
+        tests=(f"{ATTACKS}::test_evidence_of_another_key_is_refused",),
     ),
     Break(
         name="report data not compared: replayed evidence",
         file="runtime/attestation/policy.py",
         old="        compare_digest(claims.report_data, subject.binder),",
         new="        True,",
-        tests=(f"{SESSION}::test_replayed_evidence_is_refused",),
+        tests=(f"{ATTACKS}::test_replayed_evidence_is_refused",),
     ),
     Break(
         name="report data not compared: swapped direction",
         file="runtime/attestation/policy.py",
         old="        compare_digest(claims.report_data, subject.binder),",
         new="        True,",
-        tests=(f"{SESSION}::test_evidence_of_the_other_direction_is_refused",),
+        tests=(f"{ATTACKS}::test_evidence_of_the_other_direction_is_refused",),
     ),
     Break(
         name="binder without the direction",
@@ -77,14 +78,14 @@ BREAKS: tuple[Break, ...] = (
         file="runtime/documents/fleet.py",
         old="if member.settings_digest == settings_digest",
         new="if member.settings_digest[:31] == settings_digest[:31]",
-        tests=(f"{SESSION}::test_settings_that_differ_by_one_byte_are_nobody",),
+        tests=(f"{ATTACKS}::test_settings_that_differ_by_one_byte_are_nobody",),
     ),
     Break(
         name="settings register not compared",
         file="runtime/attestation/policy.py",
         old="        compare_digest(claims.host_data, digest),",
         new="        True,",
-        tests=(f"{SESSION}::test_a_hello_cannot_name_settings_that_the_hardware_did_not_measure",),
+        tests=(f"{ATTACKS}::test_a_hello_cannot_name_settings_that_the_hardware_did_not_measure",),
     ),
     Break(
         name="unknown settings pass for the first member: another owner's key, a member not in the document",
@@ -92,8 +93,8 @@ BREAKS: tuple[Break, ...] = (
         old="        return next((member for member in self.members if member.settings_digest == settings_digest), None)",
         new="        return self.members[-1]",
         tests=(
-            f"{SESSION}::test_a_public_image_booted_with_another_owners_key_is_nobody",
-            f"{SESSION}::test_a_member_that_is_not_in_the_document_is_refused_before_it_costs_an_appraisal",
+            f"{ATTACKS}::test_a_public_image_booted_with_another_owners_key_is_nobody",
+            f"{ATTACKS}::test_a_member_that_is_not_in_the_document_is_refused_before_it_costs_an_appraisal",
         ),
     ),
     Break(

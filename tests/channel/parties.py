@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from runtime.attestation import verifier
 from runtime.attestation.attester import Attester
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.model import AttestationResult, EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.channel import session as channel
+from runtime.channel import transport
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
-from runtime.channel.session import CurrentDocument, Party
+from runtime.channel.session import CurrentDocument, Party, Session
 from runtime.channel.transport import ChannelTransport
 from runtime.clock import TrustedClock
 from runtime.documents import fleet
+from runtime.errors import TunnelError
 from tests.fakes.amd import FakeAmd, SimulatedSnpAttester
 from tests.fakes.fleets import MEASUREMENT, NOW, FleetMember, fleet_payload
+
+Outcome = Session | BaseException
 
 SERVER_DIGEST = sha256(b"settings of server-1").digest()
 CLIENT_DIGEST = sha256(b"settings of client-1").digest()
@@ -137,4 +142,27 @@ async def listening(
         await asyncio.sleep(0)
 
 
-Factory = Callable[[], ChannelTransport]
+async def meet(client: Party, server: Party) -> tuple[Outcome, Outcome]:
+    """Let two sides meet; returns what each came to: a session, or the error that ended it."""
+    async with listening(server.key) as (port, accepted):
+        wire = await transport.connect("127.0.0.1", port, client.key)
+        theirs = await accepted.get()
+        outcome = await asyncio.gather(
+            channel.establish(wire, client, b"\x01" * 32),
+            channel.establish(theirs, server, b"\x02" * 32),
+            return_exceptions=True,
+        )
+        wire.abort()
+        return outcome[0], outcome[1]
+
+
+def refused(outcome: Outcome) -> EvidenceRefusedError:
+    """The refusal that an outcome has to be."""
+    assert isinstance(outcome, EvidenceRefusedError), outcome
+    return outcome
+
+
+def code(outcome: Outcome) -> str:
+    """The code of the error that an outcome has to be."""
+    assert isinstance(outcome, TunnelError), outcome
+    return outcome.code

@@ -29,13 +29,13 @@ async def test_both_kinds_of_address_and_the_shorter_life() -> None:
     a, aaaa = records("A", "127.0.0.12", "127.0.0.11", ttl=30), records("AAAA", "::1", ttl=7)
     async with NameServer([a, aaaa]) as server:
         answer = await resolve(NAME, server.address)
-    assert answer == Answer(addresses=("127.0.0.11", "127.0.0.12", "::1"), ttl_s=7)
+    assert answer == Answer(addresses=("127.0.0.11", "127.0.0.12", "::1"), ttl_s=7, complete=True)
 
 
 @pytest.mark.parametrize(("kind", "value"), [("A", "127.0.0.11"), ("AAAA", "2001:db8::1")])
 async def test_one_kind_alone_is_enough(kind: str, value: str) -> None:
     async with NameServer([records(kind, value, ttl=60)]) as server:
-        assert await resolve(NAME, server.address) == Answer(addresses=(value,), ttl_s=60)
+        assert await resolve(NAME, server.address) == Answer(addresses=(value,), ttl_s=60, complete=True)
 
 
 async def test_a_life_of_zero_is_a_second() -> None:
@@ -160,7 +160,9 @@ async def test_one_kind_that_fails_does_not_hide_the_other(monkeypatch: pytest.M
             return good.answer(query, tcp=False) if wants_a else _rcode(dns.rcode.SERVFAIL)(query)
 
         async with bad_server(only_a) as address:
-            assert (await resolve(NAME, address)).addresses == ("127.0.0.11",)
+            answer = await resolve(NAME, address)
+        assert answer.addresses == ("127.0.0.11",)
+        assert not answer.complete  # so nobody is drained for not being in it
 
 
 async def test_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,8 +57,8 @@ def accepts(port: int) -> bool:
 
 async def test_every_worker_listens_and_knows_a_session_once_it_is_announced() -> None:
     async with running(2) as made:
-        ports = {port for ready in made.ready for port in (*ready.visitor_ports, ready.data_port)}
-        assert len(ports) == 4
+        ports = {ready.data_port for ready in made.ready}
+        assert len(ports) == 2
         assert all(accepts(port) for port in ports)
         await made.pool.announce(KNOWN)
         assert made.heard.count(SESSION) == 2  # an answer of each worker
@@ -114,12 +114,12 @@ async def test_many_at_once_to_a_worker_that_is_slow_arrive_whole() -> None:
         os.kill(pid, signal.SIGSTOP)
         grants = [
             Grant(session=SESSION, hostnames=tuple(f"{n:03}{i:04}.example" for i in range(2500)))
-            for n in range(40)
+            for n in range(100)
         ]
         telling = [asyncio.create_task(made.pool.tell(grant)) for grant in grants]
         await asyncio.sleep(0.1)
-        assert not all(task.done() for task in telling)
-        telling[-1].cancel()  # nobody waits for this one any more: it must not leave half a line behind
+        for task in telling[::2]:
+            task.cancel()  # nobody waits for this one any more: it must not leave half a line behind
         os.kill(pid, signal.SIGCONT)
         async with asyncio.timeout(10):
             await asyncio.gather(*telling, return_exceptions=True)

@@ -1,0 +1,115 @@
+"""What every Azure confidential VM adds to its hardware's evidence: paravisor, attestation key, TPM. Pure.
+
+    hardware ─ signs ─▶ REPORT_DATA = SHA-256(runtime JSON) ─ names ─▶ attestation key ─ signs ─▶ TPM quote
+
+Microsoft's paravisor runs the TPM inside the TEE: what the quote says is as true as that paravisor, which the
+hardware measured and nobody outside can review (grade P). The report is of boot time, or of the last write
+to NV index 0x01400002; only `user_data` and the quote's qualifying data are fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from runtime.attestation.model import Findings, Reason
+from runtime.attestation.tees.azure.hcl import HclReport
+from runtime.attestation.tees.azure.runtime_data import USER_DATA_BYTES
+from runtime.attestation.tees.tpm import ak, public, quote
+from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
+from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, TpmClaims
+from runtime.errors import MalformedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureDemand:
+    """What the evidence has to be bound to, in both of the places that can be fresh."""
+
+    user_data: bytes  # 64: the binder
+    quote: QuoteDemand
+
+    def __post_init__(self) -> None:
+        if len(self.user_data) != USER_DATA_BYTES:
+            raise MalformedError("Azure demand", f"user_data is {len(self.user_data)} bytes, want 64")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParavisorClaims:
+    """What the paravisor says, and its TPM signed; true if the hardware's report is."""
+
+    vm_unique_id: str
+    secure_boot: bool
+    console_enabled: bool
+    user_data: bytes  # 64
+    runtime_digest: bytes  # 32
+    tpm: TpmClaims
+    ak: AkPath | None  # None: no certificates came along; the hardware alone vouches for the key
+
+
+def check_runtime(findings: Findings, report: HclReport, report_data: bytes) -> None:
+    """Note whether the hardware signed this very runtime data. `report_data`: 64, of the signed evidence."""
+    findings.require(
+        compare_digest(report_data, report.wanted_report_data),
+        "hcl.runtime_data",
+        Reason.BINDING,
+        expected=report.wanted_report_data.hex(),
+        actual=report_data.hex(),
+        source="REPORT_DATA that the hardware signed",
+        remedy="the runtime data was altered, or is not that of this report: read both from one NV index",
+    )
+
+
+def check_user_data(findings: Findings, report: HclReport, wanted: bytes) -> None:
+    """Note whether the report was made for this use."""
+    found = report.runtime.user_data
+    findings.require(
+        found is not None and compare_digest(found, wanted),
+        "hcl.user_data",
+        Reason.BINDING,
+        expected=wanted.hex(),
+        actual="no user data at all" if found is None else found.hex(),
+        source="user-data of the runtime data",
+        remedy="write the binder to NV index 0x01400002, wait for the paravisor, and read the report again",
+    )
+
+
+def check_ak(
+    findings: Findings,
+    report: HclReport,
+    certificates: Sequence[bytes],
+    roots: tuple[AkRoot, ...],
+    now: int,
+) -> AkPath | None:
+    """Note whether Microsoft vouches for the report's attestation key; None where nothing came along.
+
+    Raises: MalformedError.
+    """
+    if not certificates:
+        return None
+    path = ak.check_path(findings, certificates, "microsoft", roots, now)
+    key = public.accept(report.runtime.ak, "Azure runtime data")
+    if path is not None:
+        ak.check_key(findings, path, key)
+    return path
+
+
+def check(
+    findings: Findings,
+    report: HclReport,
+    demand: AzureDemand,
+    evidence: QuoteEvidence,
+    path: AkPath | None,
+) -> ParavisorClaims:
+    """Note what is left once the hardware spoke: freshness, and the TPM's quote. Raises: MalformedError."""
+    check_user_data(findings, report, demand.user_data)
+    claims = quote.check(findings, evidence, demand.quote, report.runtime.ak)
+    return ParavisorClaims(
+        vm_unique_id=report.runtime.vm_unique_id.upper(),
+        secure_boot=report.runtime.secure_boot,
+        console_enabled=report.runtime.console_enabled,
+        user_data=demand.user_data,
+        runtime_digest=report.runtime_digest,
+        tpm=claims,
+        ak=path,
+    )

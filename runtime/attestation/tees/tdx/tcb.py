@@ -1,0 +1,196 @@
+"""Which TCB level a platform, its TDX module and its quoting enclave have, and what all three mean. Pure.
+
+Intel Trusted Services API, "TCB Info V3", and the rules of Intel's quote verification library: levels come
+in descending order and the first that is reached in every part decides; no level reached is a refusal, not
+the lowest level. The status of the whole is the union of what is wrong with its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runtime.attestation.model import Findings, Reason
+from runtime.attestation.tees.tdx.qe import QeReport
+from runtime.attestation.tees.tdx.quote import TdReport
+from runtime.attestation.tees.tdx.reasons import MODULE, QE_IDENTITY
+from runtime.attestation.tees.tdx.sgx_extension import PckClaims
+from runtime.attestation.tees.tdx.tcb_info import Module, QeIdentity, SvnLevel, TcbInfo, TcbStatus, Verdict
+
+_MODULE_SVN, _MODULE_MAJOR = 0, 1  # TEE_TCB_SVN: what its first two bytes are
+_SOURCE = "Intel's TCB info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcbClaims:
+    """The verdicts of Intel on the three parts, and their union."""
+
+    platform: Verdict
+    module: Verdict | None  # None for the module of TDX 1.0, whose SVN is one of the platform's components
+    qe: Verdict
+    status: TcbStatus
+    advisories: tuple[str, ...]  # of all parts, sorted
+    date: int  # Unix seconds: the oldest of the parts
+
+
+def check_module(findings: Findings, report: TdReport, info: TcbInfo) -> Module | None:
+    """Note whether the TDX module is one that Intel signs; return it."""
+    major = report.tee_tcb_svn[_MODULE_MAJOR]
+    wanted = f"TDX_{major:02X}"
+    known = [info.base_module] if major == 0 else [entry for entry in info.modules if entry.id == wanted]
+    if not findings.require(
+        len(known) == 1,
+        "module.identity",
+        MODULE,
+        expected=", ".join(entry.id for entry in info.modules) or "the module of TDX 1.0",
+        actual=wanted,
+        source="TEE_TCB_SVN of the quote",
+        remedy="Intel's TCB info does not know this TDX module: fetch newer collateral, or update the host",
+    ):
+        return None
+    module = known[0]
+    findings.require(
+        report.mrsignerseam == module.mrsigner,
+        "module.signer",
+        MODULE,
+        expected=module.mrsigner.hex(),
+        actual=report.mrsignerseam.hex(),
+        source="MRSIGNERSEAM of the quote",
+        remedy="the host runs a TDX module that Intel did not sign: use another host",
+    )
+    findings.require(
+        _masked(report.seam_attributes, module.mask) == module.attributes,
+        "module.attributes",
+        MODULE,
+        expected=f"{module.attributes.hex()} under the mask {module.mask.hex()}",
+        actual=report.seam_attributes.hex(),
+        source="SEAMATTRIBUTES of the quote",
+        remedy="the host runs a TDX module for development: use another host",
+    )
+    return module
+
+
+def check_qe(findings: Findings, qe: QeReport, identity: QeIdentity) -> None:
+    """Note whether the quoting enclave is Intel's: signer, product and attributes."""
+    wanted = {
+        "signer": (identity.mrsigner.hex(), qe.mrsigner.hex()),
+        "product": (str(identity.isv_prod_id), str(qe.isv_prod_id)),
+        "miscselect": (f"{identity.miscselect:#x}", f"{qe.miscselect & identity.miscselect_mask:#x}"),
+        "attributes": (
+            identity.attributes.hex(),
+            _masked(qe.attributes, identity.attributes_mask).hex(),
+        ),
+    }
+    for name, (expected, actual) in wanted.items():
+        findings.require(
+            expected == actual,
+            f"qe.{name}",
+            QE_IDENTITY,
+            expected=expected,
+            actual=actual,
+            source="the quoting enclave's report, against Intel's identity of it",
+            remedy="another enclave than Intel's TD quoting enclave made this quote: use Intel's",
+        )
+
+
+def check_levels(
+    findings: Findings,
+    report: TdReport,
+    pck: PckClaims,
+    qe: QeReport,
+    info: TcbInfo,
+    identity: QeIdentity,
+    module: Module | None,
+) -> TcbClaims | None:
+    """Note whether each part reaches a level that is not revoked; return what the levels mean."""
+    platform = _platform(report, pck, info)
+    _reached(findings, "tcb.platform", platform, f"PCESVN {pck.pce_svn}, SVNs {_svns(pck, report)}")
+    newer = None
+    if module is not None and module.levels:
+        newer = _first(module.levels, report.tee_tcb_svn[_MODULE_SVN])
+        _reached(findings, "tcb.module", newer, f"module SVN {report.tee_tcb_svn[_MODULE_SVN]}")
+    enclave = _first(identity.levels, qe.isv_svn)
+    _reached(findings, "tcb.qe", enclave, f"ISVSVN {qe.isv_svn}")
+    if platform is None or enclave is None or (newer is None and report.tee_tcb_svn[_MODULE_MAJOR] != 0):
+        return None
+    parts = [part for part in (platform, newer, enclave) if part is not None]
+    return TcbClaims(
+        platform=platform,
+        module=newer,
+        qe=enclave,
+        status=converge(part.status for part in parts),
+        advisories=tuple(sorted({name for part in parts for name in part.advisories})),
+        date=min(part.date for part in parts),
+    )
+
+
+def converge(statuses: Iterable[TcbStatus]) -> TcbStatus:
+    """Return the status of a whole from its parts': everything that is wrong with one is wrong with it."""
+    found = set(statuses)
+    if TcbStatus.REVOKED in found:
+        return TcbStatus.REVOKED
+    configuration = any("Configuration" in status for status in found)
+    if any(status.startswith("OutOfDate") for status in found):
+        return TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED if configuration else TcbStatus.OUT_OF_DATE
+    hardening = any("SWHardening" in status for status in found)
+    match configuration, hardening:
+        case True, True:
+            return TcbStatus.CONFIGURATION_AND_SW_HARDENING_NEEDED
+        case True, False:
+            return TcbStatus.CONFIGURATION_NEEDED
+        case False, True:
+            return TcbStatus.SW_HARDENING_NEEDED
+        case _:
+            return TcbStatus.UP_TO_DATE
+
+
+def _platform(report: TdReport, pck: PckClaims, info: TcbInfo) -> Verdict | None:
+    # The first two TDX components are the module's, which a module identity judges where there is one.
+    first = 0 if report.tee_tcb_svn[_MODULE_MAJOR] == 0 else 2
+    tdx = report.tee_tcb_svn[first:]
+    for level in info.levels:
+        if (
+            _reaches(pck.components, level.sgx)
+            and pck.pce_svn >= level.pce_svn
+            and _reaches(tdx, level.tdx[first:])
+        ):
+            return level.verdict
+    return None
+
+
+def _reaches(mine: Iterable[int], least: Iterable[int]) -> bool:
+    return all(have >= want for have, want in zip(mine, least, strict=True))
+
+
+def _first(levels: tuple[SvnLevel, ...], svn: int) -> Verdict | None:
+    return next((level.verdict for level in levels if svn >= level.isv_svn), None)
+
+
+def _reached(findings: Findings, check: str, verdict: Verdict | None, actual: str) -> None:
+    findings.require(
+        verdict is not None,
+        check,
+        Reason.TCB,
+        expected="a TCB level that Intel lists",
+        actual=f"below all of them ({actual})",
+        source=_SOURCE,
+        remedy="firmware, microcode or the TDX module is too old for any level: update the host",
+    )
+    if verdict is not None:
+        findings.require(
+            verdict.status is not TcbStatus.REVOKED,
+            f"{check}.revoked",
+            Reason.REVOKED,
+            expected="a TCB level that Intel has not revoked",
+            actual=f"revoked ({actual})",
+            source=_SOURCE,
+            remedy="keys of this TCB level are known to be broken: update the host and collect a new quote",
+        )
+
+
+def _svns(pck: PckClaims, report: TdReport) -> str:
+    return f"{bytes(pck.components).hex()} and {report.tee_tcb_svn.hex()}"
+
+
+def _masked(value: bytes, mask: bytes) -> bytes:
+    return bytes(left & right for left, right in zip(value, mask, strict=True))
