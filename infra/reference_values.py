@@ -1,4 +1,4 @@
-"""Reference Values that a new fleet document starts from: AMD's published floors, dated. Pure.
+"""Reference Values that a new fleet document starts from: TCB floors seen on real machines, dated. Pure.
 
 Only what the fleet's machines need is listed: a product, signer or region that no member uses is refused.
 Firmware launch digests are not here: they are read from a machine of one's own, never guessed.
@@ -12,9 +12,10 @@ from typing import Any
 from infra.capabilities import Machine
 from runtime.documents.reference_values import SnpProduct
 
-CHECKED = "2026-11-22"  # the day the floors below were last held against AMD's bulletins
+CHOSEN = "2026-11-22"  # the day the floors below were written down
 
-# Least security versions after AMD-SB-3015 (BadRAM) and AMD-SB-3019 (CVE-2024-56161, microcode signatures).
+# What patched machines reported in 2025 (real reports: Milan on 2025-01-15, Genoa of the same generation).
+# They were not compared with AMD's bulletins: an owner raises them to what AMD's newest one asks for.
 _FLOORS: Mapping[SnpProduct, Mapping[str, int]] = {
     "Milan": {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219},
     "Genoa": {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84},
