@@ -104,7 +104,12 @@ def name(common_name: str) -> x509.Name:
 
 def usage(**on: bool) -> x509.KeyUsage:
     """Return a key usage with only these bits."""
-    bits = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment")
+    bits: tuple[str, ...] = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+    )
     bits += ("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
     return x509.KeyUsage(**(dict.fromkeys(bits, False) | on))
 
@@ -121,7 +126,7 @@ class Shape:
         default_factory=lambda: usage(digital_signature=True, key_cert_sign=True)
     )
     usage_critical: bool = True
-    hash: hashes.HashAlgorithm = field(default_factory=hashes.SHA384)
+    hash: hashes.SHA256 | hashes.SHA384 = field(default_factory=hashes.SHA384)
     not_before: int = NOW - HOUR  # Unix seconds
     not_after: int = NOW + 24 * HOUR
     curve: ec.EllipticCurve = field(default_factory=ec.SECP384R1)
@@ -200,7 +205,7 @@ class FakeNitro:
         for below, (role, common_name) in enumerate(
             zip(AUTHORITIES, (*names, f"i-01cfb383223e42522.{REGION}.aws.nitro-enclaves"), strict=True)
         ):
-            usual = {"path_length": None if below == 0 else 3 - below}
+            usual: dict[str, Any] = {"path_length": None if below == 0 else 3 - below}
             shape = Shape(**(usual | dict(shapes.get(role, {}))))
             made.append(issue(common_name, made[-1] if made else None, shape))
         return cls(tuple(made))
@@ -251,7 +256,7 @@ def sign(payload: bytes, key: ec.EllipticCurvePrivateKey, protected: bytes = b"\
 
 
 def pcrs(count: int) -> dict[int, bytes]:
-    """Return registers that were measured, each with a value of its own; 11 to 15 are zero as on real ones."""
+    """Return registers that were measured, each with its own value; 11 to 15 are zero, as on real ones."""
     return {index: bytes(48) if 11 <= index <= 15 else bytes([index + 1]) * 48 for index in range(count)}
 
 

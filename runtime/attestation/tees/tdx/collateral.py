@@ -78,12 +78,22 @@ def _part(name: str, value: Any) -> bytes:
 
 
 def check(
-    findings: Findings, given: Collateral, chain: PckChain, roots: tuple[IntelRoot, ...], now: int
+    findings: Findings,
+    given: Collateral,
+    chain: PckChain,
+    roots: tuple[IntelRoot, ...],
+    now: int,
+    loaded: dict[bytes, Certificate],
 ) -> CheckedCollateral:
     """Note signers, signatures and dates of every part, and what the lists revoke. Raises: MalformedError."""
-    signers = list[Certificate]()
-    tcb_body = _open(findings, "tcb_info", given, signers, roots, now)
-    qe_body = _open(findings, "qe_identity", given, signers, roots, now)
+    first = _signer(findings, "tcb_info", given.tcb_info_issuer_chain, roots, now, loaded)
+    # As a rule one certificate signs both, and is looked at once.
+    second = first
+    if given.qe_identity_issuer_chain != given.tcb_info_issuer_chain:
+        second = _signer(findings, "qe_identity", given.qe_identity_issuer_chain, roots, now, loaded)
+    tcb_body = _open(findings, "tcb_info", given.tcb_info, given.tcb_info_signature, first)
+    qe_body = _open(findings, "qe_identity", given.qe_identity, given.qe_identity_signature, second)
+    signers = (first.certificate, second.certificate)
     info = identity = None
     if tcb_body is not None and _is_kind(findings, "tcb_info", tcb_body, ("TDX", 3)):
         info = tcb_info.tcb_info(tcb_body)
@@ -92,10 +102,10 @@ def check(
         identity = tcb_info.qe_identity(qe_body)
         _check_dates(findings, "qe_identity", identity.issued, identity.next_update, now)
     crls = x509_path.load_crl(given.root_ca_crl), x509_path.load_crl(given.pck_crl)
-    _check_crl_issuer(findings, given, chain, roots)
+    _check_crl_issuer(findings, given, chain, roots, loaded)
     _check_crl(findings, "root_ca_crl", crls[0], chain.root, [chain.ca, *signers], now)
     _check_crl(findings, "pck_crl", crls[1], chain.ca, [chain.leaf], now)
-    return CheckedCollateral(tcb_info=info, qe_identity=identity, signers=tuple(signers), crls=crls)
+    return CheckedCollateral(tcb_info=info, qe_identity=identity, signers=signers, crls=crls)
 
 
 def check_matches(findings: Findings, info: TcbInfo, platform: PckClaims) -> None:
@@ -115,39 +125,44 @@ def check_matches(findings: Findings, info: TcbInfo, platform: PckClaims) -> Non
         )
 
 
-def _open(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signer:
+    certificate: Certificate
+    trusted: bool  # Intel's, under a pinned root; its dates aside
+
+
+def _signer(
     findings: Findings,
     name: str,
-    given: Collateral,
-    signers: list[Certificate],
+    data: bytes,
     roots: tuple[IntelRoot, ...],
     now: int,
-) -> Any:
+    loaded: dict[bytes, Certificate],
+) -> _Signer:
+    signer, root = pck.load_chain(data, 2, f"{name}_issuer_chain", loaded)
+    stage = f"collateral.{name}"
+    pinned = pck.check_pin(findings, f"{stage}.root", root, roots)
+    made = pck.check_end_entity(findings, stage, "signer", signer, root, pck.TCB_SIGNER_NAME)
+    pck.check_dates(findings, f"{stage}.dates.signer", signer, now)
+    return _Signer(certificate=signer, trusted=pinned and made)
+
+
+def _open(findings: Findings, name: str, body: bytes, signature: bytes, signer: _Signer) -> Any:
     """Return the body's JSON, or None where Intel's signature over it does not hold."""
-    body: bytes = getattr(given, name)
     if len(body) > MAX_BODY_SIZE:
         raise MalformedError(_WHAT, f"{name} is {len(body)} bytes, want at most {MAX_BODY_SIZE}")
-    signature: bytes = getattr(given, f"{name}_signature")
     if len(signature) != quote.SIGNATURE_BYTES:
         raise MalformedError(_WHAT, f"{name}_signature is {len(signature)} bytes, want 64")
-    chain: bytes = getattr(given, f"{name}_issuer_chain")
-    signer, root = pck.load_chain(chain, 2, f"{name}_issuer_chain")
-    stage = f"collateral.{name}"
-    pck.check_pin(findings, f"{stage}.root", root, roots)
-    pck.check_end_entity(findings, stage, "signer", signer, root, pck.TCB_SIGNER_NAME)
-    pck.check_dates(findings, f"{stage}.dates.signer", signer, now)
-    signers.append(signer)
-    trusted = pck.pinned(root, roots) is not None and pck.is_signed_by(signer.signature, signer.tbs, root)
     signed = findings.require(
-        quote.verifies(signer.public_key, signature, body),
-        f"{stage}.signature",
+        quote.verifies(signer.certificate.public_key, signature, body),
+        f"collateral.{name}.signature",
         COLLATERAL_SIGNATURE,
-        expected=f"an ECDSA P-256 signature by {pck.common_name(signer)!r}",
+        expected=f"an ECDSA P-256 signature by {pck.common_name(signer.certificate)!r}",
         actual="one that does not verify",
         source=f"the signature over the bytes of {name}",
         remedy="the collateral was altered or re-encoded: fetch it again and keep its bytes",
     )
-    return tcb_info.read_json(body, name) if signed and trusted else None
+    return tcb_info.read_json(body, name) if signed and signer.trusted else None
 
 
 def _is_kind(findings: Findings, name: str, body: Any, wanted: tuple[str, int]) -> bool:
@@ -176,9 +191,13 @@ def _check_dates(findings: Findings, name: str, issued: int, next_update: int, n
 
 
 def _check_crl_issuer(
-    findings: Findings, given: Collateral, chain: PckChain, roots: tuple[IntelRoot, ...]
+    findings: Findings,
+    given: Collateral,
+    chain: PckChain,
+    roots: tuple[IntelRoot, ...],
+    loaded: dict[bytes, Certificate],
 ) -> None:
-    issuer, root = pck.load_chain(given.pck_crl_issuer_chain, 2, "pck_crl_issuer_chain")
+    issuer, root = pck.load_chain(given.pck_crl_issuer_chain, 2, "pck_crl_issuer_chain", loaded)
     findings.require(
         pck.pinned(root, roots) is not None
         and issuer.subject == chain.ca.subject

@@ -8,7 +8,6 @@ skipped because it is unknown: the shapes are written down, anything else is ref
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
@@ -24,13 +23,9 @@ from runtime.attestation.x509_path import Certificate
 from runtime.documents import times
 from runtime.errors import MalformedError
 
-ROOT_NAME = "Intel SGX Root CA"
 LEAF_NAME = "Intel SGX PCK Certificate"
 TCB_SIGNER_NAME = "Intel SGX TCB Signing"
-CA_NAMES: Mapping[str, Literal["platform", "processor"]] = {
-    "Intel SGX PCK Platform CA": "platform",
-    "Intel SGX PCK Processor CA": "processor",
-}
+CA_NAMES = frozenset({"Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"})
 _INTEL_NAME = {
     NameOID.COUNTRY_NAME.dotted_string: "US",
     NameOID.LOCALITY_NAME.dotted_string: "Santa Clara",
@@ -70,8 +65,11 @@ class PckChain:
     root: Certificate
 
 
-def load_chain(data: bytes, count: int, what: str) -> list[Certificate]:
-    """Read exactly `count` PEM blocks, leaf first; one NUL may end the text. Raises: MalformedError."""
+def load_chain(data: bytes, count: int, what: str, loaded: dict[bytes, Certificate]) -> list[Certificate]:
+    """Read exactly `count` PEM blocks, leaf first; one NUL may end the text. Raises: MalformedError.
+
+    `loaded` is the memory of one appraisal: the same root and CA come in up to four chains.
+    """
     if len(data) > MAX_CHAIN_SIZE:
         raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CHAIN_SIZE}")
     text, found, offset = data.removesuffix(b"\0"), list[Certificate](), 0
@@ -79,7 +77,10 @@ def load_chain(data: bytes, count: int, what: str) -> list[Certificate]:
         block = _PEM_BLOCK.match(text, offset)
         if block is None or len(found) == count:
             raise MalformedError(what, f"has something else than {count} certificates", offset=offset)
-        found.append(x509_path.load(block.group(), what))
+        pem = block.group().rstrip()
+        if pem not in loaded:
+            loaded[pem] = x509_path.load(pem, what)
+        found.append(loaded[pem])
         offset = block.end()
     if len(found) != count:
         raise MalformedError(what, f"holds {len(found)} certificates, want {count}", offset=len(text))
@@ -87,11 +88,13 @@ def load_chain(data: bytes, count: int, what: str) -> list[Certificate]:
 
 
 def check_chain(findings: Findings, chain: PckChain, roots: tuple[IntelRoot, ...], now: int) -> None:
-    """Note every check of the quote's chain: the pin, names, authority, signatures, dates."""
+    """Note every check of the quote's chain: the pin, names, authority, signatures, dates.
+
+    The pin is over every byte of the root, so of the root only the dates are left to look at.
+    """
     check_pin(findings, "chain.root", chain.root, roots)
-    check_authority(findings, "chain", "root", chain.root, chain.root, {ROOT_NAME}, path_length=1)
     check_dates(findings, "chain.dates.root", chain.root, now)
-    check_authority(findings, "chain", "intermediate", chain.ca, chain.root, set(CA_NAMES), path_length=0)
+    _check_ca(findings, chain.ca, chain.root)
     check_dates(findings, "chain.dates.intermediate", chain.ca, now)
     check_end_entity(findings, "chain", "leaf", chain.leaf, chain.ca, LEAF_NAME)
     check_dates(findings, "chain.dates.leaf", chain.leaf, now)
@@ -103,9 +106,9 @@ def pinned(root: Certificate, roots: tuple[IntelRoot, ...]) -> IntelRoot | None:
     return next((known for known in roots if known.sha256 == digest), None)
 
 
-def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[IntelRoot, ...]) -> None:
+def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[IntelRoot, ...]) -> bool:
     """Note whether the root certificate is one of `roots`."""
-    findings.require(
+    return findings.require(
         pinned(root, roots) is not None,
         check,
         Reason.CHAIN,
@@ -116,17 +119,7 @@ def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[In
     )
 
 
-def check_authority(
-    findings: Findings,
-    stage: str,
-    role: str,
-    certificate: Certificate,
-    parent: Certificate,
-    names: set[str],
-    *,
-    path_length: int,
-) -> None:
-    """Note name, signature and shape of a CA certificate of Intel's."""
+def _check_ca(findings: Findings, certificate: Certificate, root: Certificate) -> None:
     usage, constraints = certificate.key_usage, certificate.basic_constraints
     shape = (
         usage is not None
@@ -134,14 +127,14 @@ def check_authority(
         and usage.crl_sign
         and constraints is not None
         and constraints.ca
-        and constraints.path_length == path_length
+        and constraints.path_length == 0
     )
-    _check(findings, stage, role, certificate, parent, names, shape=shape)
+    _check(findings, "chain", "intermediate", certificate, root, CA_NAMES, shape=shape)
 
 
 def check_end_entity(
     findings: Findings, stage: str, role: str, certificate: Certificate, parent: Certificate, name: str
-) -> None:
+) -> bool:
     """Note name, signature and shape of a certificate that signs data: a PCK, or the signer of TCB data."""
     usage, constraints = certificate.key_usage, certificate.basic_constraints
     shape = (
@@ -150,7 +143,7 @@ def check_end_entity(
         and not usage.key_cert_sign
         and (constraints is None or not constraints.ca)
     )
-    _check(findings, stage, role, certificate, parent, {name}, shape=shape)
+    return _check(findings, stage, role, certificate, parent, frozenset({name}), shape=shape)
 
 
 def _check(
@@ -159,13 +152,13 @@ def _check(
     role: str,
     certificate: Certificate,
     parent: Certificate,
-    names: set[str],
+    names: frozenset[str],
     *,
     shape: bool,
-) -> None:
+) -> bool:
     key, source = certificate.public_key, f"the {role} certificate"
     name = common_name(certificate)
-    findings.require(
+    named = findings.require(
         name in names
         and certificate.attributes == tuple(sorted((_INTEL_NAME | {_COMMON_NAME: name}).items()))
         and certificate.issuer == parent.subject,
@@ -176,7 +169,7 @@ def _check(
         source=source,
         remedy="send the certificates that Intel's provisioning service gives for this machine",
     )
-    findings.require(
+    shaped = findings.require(
         shape
         and isinstance(key, ec.EllipticCurvePublicKey)
         and isinstance(key.curve, ec.SECP256R1)
@@ -188,7 +181,7 @@ def _check(
         source=source,
         remedy="a certificate of this shape was not made by Intel: find out who made it",
     )
-    findings.require(
+    signed = findings.require(
         is_signed_by(certificate.signature, certificate.tbs, parent),
         f"{stage}.signature.{role}",
         Reason.CHAIN,
@@ -197,6 +190,7 @@ def _check(
         source=source,
         remedy="fetch the certificate chain again",
     )
+    return named and shaped and signed
 
 
 def check_dates(findings: Findings, check: str, certificate: Certificate, now: int) -> None:

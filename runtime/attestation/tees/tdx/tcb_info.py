@@ -8,12 +8,13 @@ Names that Intel may add are passed over.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from runtime.documents import times
 from runtime.errors import MalformedError
 
 MAX_LEVELS = 128  # of one list; Intel's have under 20
@@ -22,6 +23,7 @@ MAX_ADVISORIES = 256
 COMPONENTS = 16
 
 T = TypeVar("T")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 class TcbStatus(StrEnum):
@@ -211,10 +213,14 @@ class _Fields:
         return found
 
     def time(self, name: str) -> int:
+        # `times.parse` takes ten times as long, and a TCB info has twenty times in it.
+        text = self.text(name, 20)
         try:
-            return times.parse(self.text(name, 20))
+            if _TIME.fullmatch(text):
+                return int(datetime.fromisoformat(text).timestamp())
         except ValueError as error:
-            raise self.fail(name, "a time in UTC") from error
+            raise self.fail(name, "a time that exists") from error
+        raise self.fail(name, "a time in UTC")
 
     def list(self, name: str, most: int, read: Callable[[_Fields], T]) -> tuple[T, ...]:
         found = self.value.get(name)

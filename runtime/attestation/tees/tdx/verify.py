@@ -65,8 +65,8 @@ def verify(evidence: bytes, collateral: bytes | None, roots: tuple[IntelRoot, ..
     """
     findings = Findings()
     # 1. The quote is a quote, and carries the chain of the key that vouches for it.
-    parsed = quote.parse(evidence)
-    leaf, ca, root = pck.load_chain(parsed.pck_chain, 3, "PCK certificate chain")
+    parsed, loaded = quote.parse(evidence), dict[bytes, Certificate]()
+    leaf, ca, root = pck.load_chain(parsed.pck_chain, 3, "PCK certificate chain", loaded)
     chain = PckChain(leaf=leaf, ca=ca, root=root)
     # 2. The chain holds, now, under a pinned root.
     pck.check_chain(findings, chain, roots, now)
@@ -75,7 +75,7 @@ def verify(evidence: bytes, collateral: bytes | None, roots: tuple[IntelRoot, ..
     # 4. The TD has no bit set that nobody has defined.
     _check_defined(findings, parsed.report)
     # 5. Intel's statements are there, signed, of this time, and about this platform.
-    checked = _collateral(findings, collateral, chain, roots, now)
+    checked = _collateral(findings, collateral, chain, roots, now, loaded)
     platform = _platform(findings, leaf)
     status = _tcb(findings, parsed, platform, checked)
     findings.settle()
@@ -108,7 +108,12 @@ def _check_defined(findings: Findings, report: TdReport) -> None:
 
 
 def _collateral(
-    findings: Findings, given: bytes | None, chain: PckChain, roots: tuple[IntelRoot, ...], now: int
+    findings: Findings,
+    given: bytes | None,
+    chain: PckChain,
+    roots: tuple[IntelRoot, ...],
+    now: int,
+    loaded: dict[bytes, Certificate],
 ) -> CheckedCollateral:
     findings.require(
         given is not None,
@@ -123,7 +128,7 @@ def _collateral(
         findings.settle()
         raise MalformedError("TDX collateral", "is missing")  # unreachable: the check above failed
     try:
-        return parts.check(findings, parts.parse(given), chain, roots, now)
+        return parts.check(findings, parts.parse(given), chain, roots, now, loaded)
     except MalformedError:
         findings.settle()  # what failed before this is worth more than the form of what came along
         raise

@@ -1,0 +1,212 @@
+"""One address, for ever: whatever a server does or does not do, the supervisor notes it and dials again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from runtime.attestation.model import Evidence
+from runtime.channel.boot_key import BootKey
+from runtime.tunnel import supervisor as module
+from runtime.tunnel.data import Origin
+from runtime.tunnel.server import LiveSession, TunnelServer
+from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.supervisor import Supervisor
+from tests.fakes.amd import FakeAmd
+from tests.fakes.fleets import NOW
+from tests.tunnel.rig import until
+from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, say
+
+ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
+
+
+@pytest.fixture
+def fleet(amd: FakeAmd) -> SmallFleet:
+    return SmallFleet(amd)
+
+
+@contextlib.asynccontextmanager
+async def supervised(
+    fleet: SmallFleet, *, cap_s: float = 0.1, **party: Any
+) -> AsyncGenerator[Supervisor, None]:
+    made = Supervisor(
+        address="127.0.0.1",
+        port=fleet.sessions_port,
+        party=fleet.party("client-1", **party),
+        limits=LIMITS,
+        pause_cap_s=cap_s,
+        routes=ROUTES,
+    )
+    running = asyncio.create_task(made.run())
+    try:
+        yield made
+        assert not running.done()  # whatever happened
+    finally:
+        await ended(running)
+
+
+def instead_of_talking(monkeypatch: pytest.MonkeyPatch, *messages: Any) -> None:
+    """The server sends these after its plan, and then nothing: no answer, no pong."""
+
+    async def talk(_: TunnelServer, live: LiveSession) -> None:
+        for message in messages:
+            await say(live.session, message)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(TunnelServer, "_talk", talk)
+
+
+def granted(supervisor: Supervisor) -> bool:
+    return supervisor.status.state == "established" and supervisor.status.granted == ("app.test",)
+
+
+async def test_pings_that_nobody_answers_end_the_session(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PING_EVERY_S", 0.05)
+    monkeypatch.setattr(module, "PONG_DEADLINE_S", 0.2)
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        await until(lambda: granted(supervisor))
+        await asyncio.sleep(0.5)
+        assert granted(supervisor)  # answered pings keep it
+        assert supervisor.status.failures == {}
+        instead_of_talking(monkeypatch)
+        server.sessions()[0].session.transport.abort()  # the next one meets a server that is silent
+        await until(lambda: supervisor.status.failures.get("silent", 0) >= 1)
+        await until(lambda: supervisor.status.sessions >= 3)  # and it was dialled again
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Offer(hostnames=("app.test",)),
+        Ping(n=1),
+        DataPlan(certificate_sha256="ab" * 32, ports=(1,)),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+async def test_what_is_not_a_servers_to_send_ends_the_session(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch, message: Any
+) -> None:
+    instead_of_talking(monkeypatch, message)
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: supervisor.status.failures.get("out_of_turn", 0) >= 2)
+
+
+async def test_a_server_cannot_grant_what_was_not_offered(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead_of_talking(monkeypatch, Answer(granted=("bank.test", "app.test"), not_granted=()))
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: granted(supervisor))
+
+
+async def test_a_goaway_is_shown_and_the_session_stays_until_its_end(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead_of_talking(monkeypatch, Pong(n=1), Goaway(reason="draining", retry_after_s=1))
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        await until(lambda: supervisor.status.state == "draining")
+        assert supervisor.status.connections == 1
+        assert supervisor.status.failures == {}
+        server.sessions()[0].session.transport.close()
+        await until(lambda: supervisor.status.failures.get("closed", 0) == 1)
+
+
+async def test_data_connections_go_only_to_the_certificate_that_the_session_named(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody else listens on the data port: the client sends it nothing, and offers nothing."""
+    caplog.set_level(logging.INFO)
+    async with fleet.server() as server:
+        monkeypatch.setattr(server, "_data_key", BootKey.create("mallory", NOW))
+        async with supervised(fleet) as supervisor:
+            await until(lambda: sum(supervisor.status.failures.values()) >= 2)
+            assert supervisor.status.sessions == 0
+            assert supervisor.status.connections == 0
+            assert all(live.granted == () for live in server.sessions())
+            assert "certificate" in supervisor.status.last_error
+            assert server.workers.counters() == [] or server.workers.counters()[0][1].received == {}
+
+
+async def test_a_lost_data_connection_is_replaced_within_the_session(fleet: SmallFleet) -> None:
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        await until(lambda: granted(supervisor) and server.is_ready())
+        for _ in range(3):
+            old = supervisor._connections[0]
+            old.abort()
+            await until(lambda old=old: supervisor._connections[0] is not old)  # type: ignore[misc]  # bound default
+            await until(server.is_ready)
+            assert supervisor.status.connections == 1
+        assert supervisor.status.sessions == 1
+        assert supervisor.status.failures == {}
+
+
+async def test_a_server_that_is_not_there_is_dialled_again_after_a_pause_that_hurry_skips(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _, most: most)
+    async with supervised(fleet, cap_s=60) as supervisor:
+        for n in range(1, 8):
+            await until(lambda n=n: supervisor.status.failures.get("unreachable") == n)  # type: ignore[misc]  # bound default
+            await until(lambda: supervisor.status.state == "waiting")
+            await asyncio.sleep(0.02)
+            assert supervisor.status.failures == {"unreachable": n}
+            supervisor.hurry()
+
+
+async def test_pauses_grow_to_the_cap_and_no_further(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most: list[float] = []
+
+    def record(_: float, upper: float) -> float:
+        most.append(upper)
+        return 0.0
+
+    monkeypatch.setattr(random, "uniform", record)
+    async with supervised(fleet, cap_s=6.0):
+        await until(lambda: len(most) >= 40)
+    assert most[:6] == [1.0, 2.0, 4.0, 6.0, 6.0, 6.0]
+    assert max(most) == 6.0
+
+
+async def test_a_fault_of_our_own_is_noted_and_ends_nothing(
+    fleet: SmallFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def available(self) -> bool:
+            return True
+
+        async def collect(self, report_data: bytes) -> Evidence:
+            raise RuntimeError(f"no TEE for {len(report_data)} bytes")
+
+    async with fleet.server() as server, supervised(fleet, attester=Broken()) as supervisor:
+        await until(lambda: supervisor.status.failures.get("internal", 0) >= 2)
+        assert not server.sessions()
+    assert "a session ended by a fault of ours" in caplog.text
+
+
+async def test_draining_lets_go_and_says_goodbye(fleet: SmallFleet) -> None:
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        await until(lambda: granted(supervisor))
+        await supervisor.drain()
+        assert supervisor.status.state == "draining"
+        await until(lambda: server.sessions()[0].granted == ())
+    never = Supervisor(
+        address="127.0.0.1",
+        port=9,
+        party=fleet.party("client-1"),
+        limits=LIMITS,
+        pause_cap_s=1,
+        routes=ROUTES,
+    )
+    await never.drain()  # nothing to let go of
+    never.document_changed()
+    await never.set_routes({})
