@@ -181,7 +181,7 @@ def sentences(address: str, result: AttestationResult) -> list[str]:
 
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not host.startswith("[")):
+    if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         return text.strip("[]"), 443
     if not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
         message = f'--address is "{text}", want ADDRESS or ADDRESS:PORT'

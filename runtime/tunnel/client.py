@@ -146,11 +146,19 @@ def origins(routes: Routes) -> dict[str, Origin]:
                     Path(route.certificate.chain).read_bytes(),
                     Path(route.certificate.key).read_bytes(),
                 )
-                context = visitor_context(chain, key)
+                protocols = ("h2", "http/1.1") if route.kind in ("h2c", "h2") else ("http/1.1",)
+                context = visitor_context(chain, key, protocols)
             except (OSError, UsageError) as error:
                 message = f"the certificate of {route.hostname} cannot be loaded: {error}"
                 raise UsageError(
                     message, hint="check the chain and key files named in routes.json"
                 ) from error
-        built[route.hostname] = Origin(kind=route.kind, host=route.host, port=route.port, ssl_context=context)
+        built[route.hostname] = Origin(
+            kind=route.kind,
+            host=route.host,
+            port=route.port,
+            ssl_context=context,
+            pins=frozenset(route.pins),
+            proxy_protocol=route.proxy_protocol,
+        )
     return built

@@ -14,10 +14,10 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, cast
+from typing import Literal, TypeAlias, cast
 
 from runtime.errors import MalformedError, PeerError, TunnelError, UnreachableError, UsageError
-from runtime.tunnel.data_tls import ALPN, client_context, client_finished
+from runtime.tunnel.data_tls import ALPN, client_finished, dial
 from runtime.tunnel.frames import OpenRequest, ResetCode
 from runtime.tunnel.join import (
     JOINED_FRAME_BYTES,
@@ -29,24 +29,38 @@ from runtime.tunnel.join import (
 )
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.mux import Mux
-from runtime.tunnel.routing import SessionId, normal_pattern, patterns_of
+from runtime.tunnel.origin_tls import OriginTls
+from runtime.tunnel.proxy_protocol import header
+from runtime.tunnel.routing import SessionId, normal_hostname, normal_pattern, patterns_of
 from runtime.tunnel.socket_end import Dialer, SocketEnd
 from runtime.tunnel.stream import Far, Stream, StreamSink
 from runtime.tunnel.tls_end import TlsEnd
 
+Kind: TypeAlias = Literal["tls", "http", "h2c", "https", "h2"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a route's visitors go. `http`: their TLS ends here, by `ssl_context`; `tls`: it does not."""
+    """Where a route's visitors go. `tls`: untouched; else their TLS ends here, by `ssl_context`.
 
-    kind: Literal["tls", "http"]
+    `http` and `h2c` are then plaintext to loopback; `https` and `h2` are TLS to one of the pinned
+    certificates. `h2c` and `h2` offer visitors HTTP/2 beside HTTP/1.1.
+    """
+
+    kind: Kind
     host: str
     port: int
     ssl_context: ssl.SSLContext | None  # see `tls_end.visitor_context`
+    pins: frozenset[bytes] = frozenset()  # SHA-256 of the origin's certificate, DER
+    proxy_protocol: bool = False  # begin with the visitor's address: `proxy_protocol.header`
 
     def __post_init__(self) -> None:
-        if (self.kind == "http") is not (self.ssl_context is not None):
-            raise UsageError("an http origin needs a TLS context, a tls origin must not have one")
+        if (self.kind != "tls") is not (self.ssl_context is not None):
+            raise UsageError(f"{self.kind}: only a tls origin has no TLS context of ours")
+        if (self.kind in ("https", "h2")) is not bool(self.pins):
+            raise UsageError(f"{self.kind}: https and h2 origins, and no others, have pinned certificates")
+        if any(len(pin) != 32 for pin in self.pins):
+            raise UsageError("a pin is the 32 bytes of a SHA-256")
 
 
 class OriginTable:
@@ -75,8 +89,11 @@ class OriginTable:
         return tuple(sorted(self._routes))
 
     def find(self, hostname: str) -> Origin | ResetCode:
-        """Return the origin for one stream, or why there is none."""
-        patterns = patterns_of(hostname)
+        """Return the origin for one stream, or why there is none. The name is the server's word."""
+        try:
+            patterns = patterns_of(normal_hostname(hostname))
+        except MalformedError:  # a wildcard would match it, and it goes on to the origin
+            return ResetCode.NO_ROUTE
         if self._granted.isdisjoint(patterns):
             return ResetCode.NOT_GRANTED
         for pattern in patterns:
@@ -153,22 +170,37 @@ class DataConnection:
         origin = self._origins.find(request.hostname)
         if isinstance(origin, ResetCode):
             return origin
+        greeting = header(request) if origin.proxy_protocol else b""
         if origin.ssl_context is None:
-            return self._dial(origin, stream)
+            return self._dial(origin, request.hostname, greeting, stream, None)
         return TlsEnd(
             context=origin.ssl_context,
             stream=stream,
             loop=self._loop,
             limits=self._limits,
-            on_secured=partial(self._dial, origin),
+            on_secured=partial(self._dial, origin, request.hostname, greeting),
         )
 
-    def _dial(self, origin: Origin, far: Far) -> StreamSink:
-        end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST)
+    def _dial(
+        self, origin: Origin, hostname: str, greeting: bytes, far: Far, protocol: str | None
+    ) -> StreamSink:
+        end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST, greeting=greeting)
+        sink: StreamSink = end
+        if origin.pins:
+            secured = OriginTls(
+                pins=origin.pins,
+                protocol="h2" if protocol == "h2" else "http/1.1",
+                hostname=hostname,
+                far=far,
+                socket=end,
+                loop=self._loop,
+                limits=self._limits,
+            )
+            sink, far = secured, secured.socket_side
         self._dialer.dial(
             lambda factory: self._loop.create_connection(factory, origin.host, origin.port), end, far
         )
-        return end
+        return sink
 
 
 async def connect(
@@ -190,9 +222,7 @@ async def connect(
     joiner = _Joiner(loop=loop, ticket=ticket, mux=connection.mux)
     try:
         async with asyncio.timeout(deadline_s):
-            await loop.create_connection(
-                lambda: joiner, *address, ssl=client_context(), server_hostname="", ssl_shutdown_timeout=1.0
-            )
+            await dial(loop, lambda: joiner, address)
             await joiner.joined
     except OSError as error:  # ssl.SSLError and TimeoutError are
         why = "deadline" if isinstance(error, TimeoutError) else str(error)

@@ -78,6 +78,7 @@ class ResetCode(IntEnum):
     HANDSHAKE = 7  # the visitor's TLS failed at the client
     IDLE = 8
     DRAINED = 9  # the drain's deadline passed
+    ORIGIN_TLS = 10  # the origin's TLS failed, its certificate is not pinned, or it speaks another protocol
 
 
 class CloseCode(IntEnum):

@@ -32,6 +32,7 @@ class SocketEnd(asyncio.Protocol):
         "_ended_in",
         "_ended_out",
         "_far",
+        "_greeting",
         "_limits",
         "_loop",
         "_lost",
@@ -42,10 +43,13 @@ class SocketEnd(asyncio.Protocol):
         "_writable",
     )
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits, lost: ResetCode) -> None:
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, limits: Limits, lost: ResetCode, greeting: bytes = b""
+    ) -> None:
         self._loop = loop
         self._limits = limits
         self._lost = lost
+        self._greeting = greeting  # ours, before anything of the stream: no credit was spent on it
         self._far: Far | None = None
         self._transport: asyncio.Transport | None = None
         self._early: list[Chunk] | None = None  # what came before the socket was connected; within the credit
@@ -71,6 +75,8 @@ class SocketEnd(asyncio.Protocol):
             return
         if self._paused:
             self._loop.call_soon(self._pause_again)  # uvloop begins to read only after this method
+        if self._greeting:
+            self._transport.write(self._greeting)
         early, self._early = self._early, None
         for chunk in early or ():
             self.data(chunk)

@@ -79,17 +79,9 @@ class Supervisor:
         while True:
             started = time.monotonic()
             self._change("connecting")
-            try:
-                await self._once()
-            except* PeerError as errors:
-                self._note(errors)
-            except* TunnelError as errors:
-                self._note(errors)
-            except* Exception as errors:
-                log.exception(
-                    "a session ended by a fault of ours", extra={"fields": {"address": self.status.address}}
-                )
-                self._note(errors)
+            error = await self._one_session()
+            if error is not None:
+                self._note(error)
             failures = 0 if time.monotonic() - started >= SETTLED_S else failures + 1
             self._change("waiting")
             await self._pause(min(self._cap, FIRST_PAUSE_S * 2 ** min(failures, 16)))
@@ -132,6 +124,24 @@ class Supervisor:
         )
 
     # -- one session ------------------------------------------------------------------------------
+
+    async def _one_session(self) -> Exception | None:
+        """Run one session in a task of its own and return what ended it.
+
+        Of its own, because a task group that fails leaves its task marked as being cancelled in
+        Python before 3.11.4; the next timeout in that task would then end the supervisor for good.
+        """
+        session = asyncio.get_running_loop().create_task(self._once())
+        try:
+            await asyncio.wait({session})
+        finally:
+            if not session.done():  # we are being cancelled: so is the session, and we see it end
+                session.cancel()
+                await asyncio.wait({session})
+        error = None if session.cancelled() else session.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        return error
 
     async def _once(self) -> None:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
@@ -238,17 +248,17 @@ class Supervisor:
 
     # -- small things -----------------------------------------------------------------------------
 
-    def _note(self, errors: BaseExceptionGroup[Exception]) -> None:
-        first: BaseException = errors
+    def _note(self, error: Exception) -> None:
+        first: BaseException = error
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
         code = first.code if isinstance(first, TunnelError) else "internal"
+        fields = {"address": self.status.address, "code": code, "detail": str(first)}
+        if code == "internal":
+            log.error("a session ended by a fault of ours", exc_info=error, extra={"fields": fields})
         self.status.failures[code] = self.status.failures.get(code, 0) + 1
         self.status.last_error = str(first)
-        log.warning(
-            "session over",
-            extra={"fields": {"address": self.status.address, "code": code, "detail": str(first)}},
-        )
+        log.warning("session over", extra={"fields": fields})
 
     def _change(self, state: str) -> None:
         self.status.state = state

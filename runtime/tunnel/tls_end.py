@@ -21,13 +21,19 @@ _MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpd
 _READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
 
 
-def visitor_context(certificate_pem: bytes, key_pem: bytes) -> ssl.SSLContext:
-    """Make the server-side context for `http://` services from PEM in memory. Raises UsageError."""
+def visitor_context(
+    certificate_pem: bytes, key_pem: bytes, protocols: tuple[str, ...] = ("http/1.1",)
+) -> ssl.SSLContext:
+    """Make the server-side context for services whose TLS ends here. Raises UsageError.
+
+    `protocols` are the ALPN names on offer, best first; a visitor who offers none of them, or no ALPN,
+    is served without one, as HTTP/1.1.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION
     context.num_tickets = 0  # a ticket would be for one client, and the next visit goes to another
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     load_chain(context, certificate_pem, key_pem)
     return context
 
@@ -42,10 +48,10 @@ class TlsEnd:
         stream: Far,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
-        on_secured: Callable[[Far], StreamSink],
+        on_secured: Callable[[Far, str | None], StreamSink],
     ) -> None:
         self._stream = stream
-        self._on_secured = on_secured  # called once the handshake is done: only then is the origin dialled
+        self._on_secured = on_secured  # with the ALPN, after the handshake: only then is the origin dialled
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._origin: StreamSink | None = None
@@ -151,7 +157,7 @@ class TlsEnd:
         self._tls.do_handshake()
         self._send()
         self._cancel_timer()
-        self._origin = self._on_secured(_OriginSide(self))
+        self._origin = self._on_secured(_OriginSide(self), self._tls.selected_alpn_protocol())
         if self._paused:
             self._origin.pause()
 

@@ -33,7 +33,7 @@ from runtime.tunnel.control import (
     decode,
     encode,
 )
-from runtime.tunnel.data_tls import certificate_digest, server_context
+from runtime.tunnel.data_tls import certificate_digest, listen, server_context
 from runtime.tunnel.doors import BACKLOG, Doors, bind
 from runtime.tunnel.switchboard import Switchboard
 
@@ -75,12 +75,12 @@ class Worker:
         )
         doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
-        self._data_server = await self._loop.create_server(
+        self._data_server = await listen(
+            self._loop,
             board.gate,
             sock=bind(message.data_listen, shared=False),
-            ssl=context,
-            ssl_handshake_timeout=message.limits.join_s,
-            ssl_shutdown_timeout=1.0,
+            context=context,
+            handshake_s=message.limits.join_s,
             backlog=BACKLOG,
         )
         ports = doors.bind(message.visitor_listen)

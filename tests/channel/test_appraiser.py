@@ -61,7 +61,7 @@ def worker_pids(of: ProcessAppraiser) -> list[int]:
 
 async def gone(pids: list[int], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
-        while any(alive(pid) for pid in pids):
+        while any(alive(pid) for pid in pids):  # noqa: ASYNC110 - another process has no event of ours
             await asyncio.sleep(0.02)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -333,7 +333,6 @@ async def test_closing_twice_and_in_any_order_is_harmless() -> None:
 
 # -- bytes that are no TLS ----------------------------------------------------------------------------
 
-Bytes = Callable[[], Coroutine[Any, Any, bytes]]
 NOT_TLS = {
     "http": b"GET / HTTP/1.1\r\nHost: tunnel.test\r\n\r\n",
     "zeros": bytes(100),
@@ -381,9 +380,8 @@ async def test_sending_before_tls_is_up_is_our_error() -> None:
     """A refusal is told to a peer that may never have finished TLS: that must not blow up."""
     async with parties.listening(KEY) as (port, accepted):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        ours = await accepted.get()
         with pytest.raises(PeerError, match="closed"):
-            await ours.send(CONTROL)
+            await (await accepted.get()).send(CONTROL)
         writer.close()
         await writer.wait_closed()
 

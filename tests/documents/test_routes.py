@@ -20,7 +20,11 @@ def _route(**parts: Any) -> bytes:
 
 
 def test_reads_the_example() -> None:
-    first, second = routes.read(EXAMPLE).routes
+    api, first, pinned, second = routes.read(EXAMPLE).routes
+    assert (api.kind, api.proxy_protocol, api.pins) == ("h2c", True, ())
+    assert (pinned.kind, pinned.host, pinned.port) == ("https", "shop.internal.example", 8443)
+    assert [len(pin) for pin in pinned.pins] == [32]
+    assert (first.proxy_protocol, second.proxy_protocol, first.pins, second.pins) == (False, False, (), ())
     assert (first.hostname, first.kind, first.host, first.port, first.certificate) == (
         "app.example.com", "tls", "127.0.0.1", 8443, None,
     )  # fmt: skip
@@ -106,6 +110,80 @@ def test_a_certificate_is_there_exactly_where_the_client_ends_tls() -> None:
         assert f"{where}.{name}" in problems(
             routes.read, _route(service="http://127.0.0.1:1", certificate=relative)
         )
+
+
+PIN = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+
+
+def _pinned(service: str, *pins: str) -> bytes:
+    return _route(service=service, certificate=CERTIFICATE, origin_certificate_sha256=list(pins))
+
+
+@pytest.mark.parametrize(
+    "host", ["10.0.0.1", "[2001:db8::1]", "shop.internal", "shop", "127.0.0.1", "a-1.example"]
+)
+@pytest.mark.parametrize("kind", ["https", "h2"])
+def test_an_origin_elsewhere_is_accepted_with_a_pinned_certificate(kind: str, host: str) -> None:
+    route = routes.read(_pinned(f"{kind}://{host}:443", PIN)).routes[0]
+    assert (route.kind, route.host, route.pins) == (kind, host.strip("[]"), (bytes.fromhex(PIN),))
+
+
+@pytest.mark.parametrize("kind", ["https", "h2"])
+def test_tls_to_an_origin_without_a_pin_is_refused_even_on_loopback(kind: str) -> None:
+    found = problems(routes.read, _route(service=f"{kind}://127.0.0.1:443", certificate=CERTIFICATE))
+    assert "is missing" in found["$.routes[0].origin_certificate_sha256"]
+    assert "$.routes[0].origin_certificate_sha256" in problems(
+        routes.read, _pinned(f"{kind}://127.0.0.1:443")
+    )
+
+
+@pytest.mark.parametrize("kind", ["tls", "http", "h2c"])
+def test_a_pin_that_nothing_would_check_is_refused(kind: str) -> None:
+    given = {} if kind == "tls" else {"certificate": CERTIFICATE}
+    data = _route(service=f"{kind}://127.0.0.1:1", origin_certificate_sha256=[PIN], **given)
+    assert "is given" in problems(routes.read, data)["$.routes[0].origin_certificate_sha256"]
+
+
+@pytest.mark.parametrize("kind", ["http", "h2c"])
+def test_plaintext_over_a_network_is_refused_with_or_without_a_pin(kind: str) -> None:
+    found = problems(routes.read, _pinned(f"{kind}://10.0.0.1:80", PIN))
+    assert "want a loopback address" in found["$.routes[0].service"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "0.0.0.0",
+        "[::]",
+        "2130706433",
+        "127.1",
+        "0x7f000001",
+        "a.0x1",
+        "A.example",
+        "a b",
+        "a_b.example",
+        "-a",
+        "a..b",
+    ]
+    + ["user@shop", "a." * 130 + "b", "a" * 64, ""],
+)
+def test_a_pinned_origin_still_needs_a_real_address(host: str) -> None:
+    assert "$.routes[0].service" in problems(routes.read, _pinned(f"https://{host}:443", PIN))
+
+
+@pytest.mark.parametrize(
+    "pins", [[PIN.upper()], [PIN[:-1]], [PIN + "0"], [PIN + "\n"], [PIN, PIN], [PIN] * 3, PIN, [1]]
+)
+def test_a_pin_that_is_none_is_refused(pins: Any) -> None:
+    data = _route(service="https://a:1", certificate=CERTIFICATE, origin_certificate_sha256=pins)
+    assert any(path.startswith("$.routes[0].origin") for path in problems(routes.read, data))
+
+
+def test_the_proxy_protocol_is_version_2_or_nothing() -> None:
+    assert routes.read(_route(service="tls://127.0.0.1:1", proxy_protocol="v2")).routes[0].proxy_protocol
+    for value in ("v1", "", True, None):
+        found = problems(routes.read, _route(service="tls://127.0.0.1:1", proxy_protocol=value))
+        assert "$.routes[0].proxy_protocol" in found
 
 
 def test_a_hostname_has_one_route() -> None:

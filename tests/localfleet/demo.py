@@ -57,6 +57,7 @@ async def run(*, keep: bool, as_json: bool) -> int:
     """Run the demo; returns the exit status."""
     story = Story()
     folder = Path(tempfile.mkdtemp(prefix="tunnel-demo-"))
+    failed = True
     try:
         show = (lambda _text: None) if as_json else story.show
         made = await provision.provision(folder, provision.free_ports(), story.say, show)
@@ -69,9 +70,13 @@ async def run(*, keep: bool, as_json: bool) -> int:
             if keep and not complaints:
                 await _stay(fleet, story)
             story.say("stop every process")
-        return 1 if complaints else 0
+        failed = bool(complaints)
+        return 1 if failed else 0
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if failed and (folder / "logs").exists():
+            print(f"demo: the members' logs are kept in {folder / 'logs'}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _tell(fleet: LocalFleet, story: Story, show: Any) -> tuple[dict[str, Any], list[str]]:

@@ -10,6 +10,7 @@ import contextlib
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -202,11 +203,22 @@ async def visit(
 
 
 async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1") -> bool:
-    """Tell whether a visitor of `host` gets an echo."""
-    try:
-        reader, writer = await visit(server, host, address)
-    except (OSError, ssl.SSLError, TimeoutError):
-        return False
+    """Tell whether a visitor of `host` gets an echo.
+
+    A refused connection is tried again for a second: the worker opens its port a moment after it told of
+    the session.
+    """
+    end = time.monotonic() + 1.0
+    while True:
+        try:
+            reader, writer = await visit(server, host, address)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        except (OSError, ssl.SSLError, TimeoutError):
+            return False
     writer.write(b"hello")
     async with asyncio.timeout(5):
         answer = await reader.readexactly(5)

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from runtime.errors import UsageError
 from runtime.tunnel import client as module
 from runtime.tunnel.client import TunnelClient, origins
 from runtime.tunnel.data import Origin
+from runtime.tunnel.resolve import Answer
 from tests.fakes.amd import FakeAmd
 from tests.localfleet import site_certificate
 from tests.localfleet.dns import NameServer
@@ -46,9 +48,7 @@ async def routes() -> AsyncGenerator[dict[str, Origin], None]:
     port = server.sockets[0].getsockname()[1]
     async with server:
         names = ("app.test", "a.shop.test", "mallory.test")
-        yield {
-            name: Origin(kind="tls", host="127.0.0.1", port=port, ssl_context=None) for name in names
-        }
+        yield {name: Origin(kind="tls", host="127.0.0.1", port=port, ssl_context=None) for name in names}
 
 
 def ssl_of_the_origin() -> ssl.SSLContext:
@@ -174,17 +174,20 @@ async def test_a_broken_resolver_ends_no_service(fleet: SmallFleet, routes: dict
 async def test_a_kind_of_address_that_cannot_be_asked_for_drains_nobody(
     fleet: SmallFleet, routes: dict[str, Origin]
 ) -> None:
-    async with fleet.server("server-1", ONE), fleet.client(("127.0.0.1", 9), routes) as client:
-        async with asyncio.TaskGroup() as tasks:
-            client._follow(module.resolve.Answer(addresses=(ONE,), ttl_s=1, complete=True), tasks)
-            await until(lambda: established(client) == [ONE])
-            for _ in range(5):
-                client._follow(module.resolve.Answer(addresses=(), ttl_s=1, complete=False), tasks)
-            assert established(client) == [ONE]
-            for _ in range(module.MISSES_BEFORE_DRAIN):
-                assert client.status()
-                client._follow(module.resolve.Answer(addresses=(), ttl_s=1, complete=True), tasks)
-            assert client.status() == []
+    async with (
+        fleet.server("server-1", ONE),
+        fleet.client(("127.0.0.1", 9), routes) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        client._follow(Answer(addresses=(ONE,), ttl_s=1, complete=True), tasks)
+        await until(lambda: established(client) == [ONE])
+        for _ in range(5):
+            client._follow(Answer(addresses=(), ttl_s=1, complete=False), tasks)
+        assert established(client) == [ONE]
+        for _ in range(module.MISSES_BEFORE_DRAIN):
+            assert client.status()
+            client._follow(Answer(addresses=(), ttl_s=1, complete=True), tasks)
+        assert client.status() == []
 
 
 async def test_a_server_that_went_away_is_dialled_until_it_is_back(
@@ -213,9 +216,15 @@ def test_routes_become_origins(tmp_path: Path) -> None:
         host="127.0.0.1",
         port=80,
         certificate=Certificate(chain=str(made.chain), key=str(made.key)),
+        pins=(),
+        proxy_protocol=False,
     )
-    tls = Route(hostname="b.test", kind="tls", host="::1", port=443, certificate=None)
-    built = origins(Routes(version=1, routes=(http, tls)))
+    tls = replace(http, hostname="b.test", kind="tls", host="::1", port=443, certificate=None)
+    h2 = replace(
+        http, hostname="c.test", kind="h2", host="c.internal", pins=(bytes(32),), proxy_protocol=True
+    )
+    built = origins(Routes(version=1, routes=(http, tls, h2)))
+    assert (built["c.test"].pins, built["c.test"].proxy_protocol) == (frozenset({bytes(32)}), True)
     assert built["app.test"].ssl_context is not None
     assert built["b.test"] == Origin(kind="tls", host="::1", port=443, ssl_context=None)
 
@@ -235,6 +244,8 @@ def test_one_certificate_that_cannot_be_loaded_refuses_the_whole_file(tmp_path: 
         host="127.0.0.1",
         port=80,
         certificate=Certificate(chain=str(chain), key=str(key)),
+        pins=(),
+        proxy_protocol=False,
     )
     with pytest.raises(UsageError, match=r"certificate of app\.test"):
         origins(Routes(version=1, routes=(route,)))

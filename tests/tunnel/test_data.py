@@ -18,6 +18,7 @@ from runtime.tunnel.data import Origin, OriginTable, connect
 from runtime.tunnel.data_tls import ALPN, server_context
 from runtime.tunnel.frames import ResetCode
 from runtime.tunnel.limits import Limits
+from runtime.tunnel.tls_end import visitor_context
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import (
     SECRET,
@@ -318,9 +319,21 @@ def test_origin_table() -> None:
     assert table.find("x.b.c") is wild
     assert table.find("b.c") is ResetCode.NO_ROUTE
     assert table.find("x.y.b.c") is ResetCode.NOT_GRANTED
+    for broken in (".b.c", "a\0.b.c", "a b.b.c", "a" * 64 + ".b.c", "-.b.c"):
+        assert table.find(broken) is ResetCode.NO_ROUTE
     table.set_granted(frozenset())
     assert table.find("a.b.c") is ResetCode.NOT_GRANTED
     with pytest.raises(MalformedError):
         table.set_routes({"*": wild})
     with pytest.raises(UsageError):
         Origin(kind="http", host="127.0.0.1", port=1, ssl_context=None)
+    own = visitor_context(certificate().pem, certificate().key)
+    for wrong in (
+        {"kind": "tls", "ssl_context": own},
+        {"kind": "https", "ssl_context": own},
+        {"kind": "h2", "ssl_context": own, "pins": frozenset({bytes(31)})},
+        {"kind": "h2c", "ssl_context": own, "pins": frozenset({bytes(32)})},
+        {"kind": "tls", "ssl_context": None, "pins": frozenset({bytes(32)})},
+    ):
+        with pytest.raises(UsageError):
+            Origin(host="127.0.0.1", port=1, **wrong)  # type: ignore[arg-type]  # a table of wrong arguments

@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-import dns.flags
+import dns.asyncresolver
 import dns.message
 import dns.rcode
+import dns.resolver
 import pytest
 
 from runtime.errors import UnreachableError
@@ -175,8 +176,8 @@ async def test_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> N
 
 async def test_a_machine_without_a_resolver_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: Any, **__: Any) -> Any:
-        raise module.dns.resolver.NoResolverConfiguration
+        raise dns.resolver.NoResolverConfiguration
 
-    monkeypatch.setattr(module.dns.asyncresolver, "Resolver", none)
+    monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
     with pytest.raises(UnreachableError, match="no resolver configured"):
         await resolve(NAME, None)

@@ -71,13 +71,14 @@ class FakeOrigin:
 class Bench:
     """A visitor's real TLS against a `TlsEnd`, byte by byte under the test's control."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, protocols: tuple[str, ...] = ("http/1.1",), **options: object) -> None:
         self.loop = Loop()
         self.stream = FakeStream()
         self.origins: list[FakeOrigin] = []
+        self.protocols: list[str | None] = []
         own = certificate()
         self.end = TlsEnd(
-            context=visitor_context(own.pem, own.key),
+            context=visitor_context(own.pem, own.key, protocols),
             stream=self.stream,
             loop=cast("asyncio.AbstractEventLoop", self.loop),
             limits=Limits(),
@@ -95,7 +96,8 @@ class Bench:
         self.visitor = context.wrap_bio(self.incoming, self.outgoing, server_hostname="shop.example")
         self.sent = 0
 
-    def secured(self, far: Far) -> StreamSink:
+    def secured(self, far: Far, protocol: str | None) -> StreamSink:
+        self.protocols.append(protocol)
         self.origins.append(FakeOrigin(far))
         return self.origins[0]
 
@@ -279,6 +281,18 @@ def test_no_common_protocol_is_refused_or_falls_back_to_none() -> None:
     bench = Bench(alpn=["h2"])
     bench.handshake()
     assert bench.visitor.selected_alpn_protocol() is None
+
+
+@pytest.mark.parametrize(
+    ("offered", "got"),
+    [(["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"), (["h3"], None), ([], None)],
+)
+def test_where_http_2_is_on_offer_the_origin_learns_what_was_agreed(offered: list[str], got: str | None) -> None:
+    options = {"alpn": offered} if offered else {}
+    bench = Bench(protocols=("h2", "http/1.1"), **options)
+    bench.handshake()
+    assert bench.visitor.selected_alpn_protocol() == got
+    assert bench.protocols == [got]
 
 
 def test_tls_11_is_not_spoken() -> None:

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,7 +45,7 @@ async def running(count: int = 1, **changes: Any) -> AsyncGenerator[Running, Non
             yield made
         finally:
             await made.pool.close()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in made.pids())
+    assert all(worker.process.returncode is not None for worker in made.pool._workers)  # waited for
 
 
 def accepts(port: int) -> bool:

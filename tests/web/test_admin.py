@@ -71,7 +71,9 @@ async def test_status_is_json_of_the_moment() -> None:
         assert (await ask(listener, "/status")).json() == {"member": "gcp-1", "sessions": []}
 
 
-@pytest.mark.parametrize("path", ["/", "/status/", "/../etc/passwd", "/debug", "/.well-known/tunnel-evidence"])
+@pytest.mark.parametrize(
+    "path", ["/", "/status/", "/../etc/passwd", "/debug", "/.well-known/tunnel-evidence"]
+)
 async def test_there_is_nothing_else(path: str) -> None:
     async with Listener(Member().application) as listener:
         assert (await ask(listener, path)).status == 404

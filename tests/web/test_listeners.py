@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from pathlib import Path
 
 import aiohttp
@@ -27,18 +28,20 @@ def site() -> web.Application:
 
 
 async def test_an_address_is_listened_on_and_let_go() -> None:
-    async with listeners.on_address(site(), "127.0.0.1", 0) as (host, port), aiohttp.ClientSession() as asker:
-        async with asker.get(f"http://{host}:{port}/") as answer:
-            assert await answer.text() == "hello"
+    async with (
+        listeners.on_address(site(), "127.0.0.1", 0) as (host, port),
+        aiohttp.ClientSession() as asker,
+        asker.get(f"http://{host}:{port}/") as answer,
+    ):
+        assert await answer.text() == "hello"
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((host, port), timeout=1)
 
 
 async def test_an_address_that_is_taken_is_said_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(OSError, match="in use"):
-            async with listeners.on_address(site(), *taken.getsockname()):
-                pytest.fail("two listen on one address")
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        async with listeners.on_address(site(), *taken.getsockname()):
+            pytest.fail("two listen on one address")
 
 
 async def test_a_request_that_hangs_does_not_keep_the_listener_up() -> None:
@@ -60,14 +63,17 @@ async def test_a_request_that_hangs_does_not_keep_the_listener_up() -> None:
 async def test_a_unix_socket_speaks_tls_13_alone(tmp_path: Path) -> None:
     path, key = str(tmp_path / "endpoint"), BootKey.create("tunnel.test", NOW)
     async with listeners.on_unix_socket(site(), path, tls_context(key)):
-        connector = aiohttp.UnixConnector(path)
-        async with aiohttp.ClientSession(connector=connector) as asker:
-            async with asker.get("https://tunnel.test/", ssl=visitor_tls()) as answer:
-                assert await answer.text() == "hello"
-            with pytest.raises(aiohttp.ClientError):
-                await asker.get("http://tunnel.test/")
-            old = visitor_tls()
-            old.maximum_version = old.maximum_version.TLSv1_2
-            with pytest.raises(aiohttp.ClientError):
-                await asker.get("https://tunnel.test/", ssl=old)
-    assert not Path(path).exists()
+        reader, writer = await asyncio.open_unix_connection(path, ssl=visitor_tls(), server_hostname="x")
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert (await reader.read()).endswith(b"hello")
+        writer.close()
+        old = visitor_tls()
+        old.maximum_version = ssl.TLSVersion.TLSv1_2
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_unix_connection(path, ssl=old, server_hostname="x")
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert b"hello" not in await reader.read()
+        writer.close()
+    with pytest.raises(OSError, match="refused"):
+        await asyncio.open_unix_connection(path)

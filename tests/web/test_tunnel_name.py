@@ -106,7 +106,14 @@ async def test_it_never_verifies_under_another_label(
     assert caught.value.reasons == {Reason.BINDING}
 
 
-BAD_NONCES = ["", "?nonce=", "?nonce=zz", f"?nonce={'ab' * 31}", f"?nonce={'ab' * 33}", "?nonce=" + "%00" * 32]
+BAD_NONCES = [
+    "",
+    "?nonce=",
+    "?nonce=zz",
+    f"?nonce={'ab' * 31}",
+    f"?nonce={'ab' * 33}",
+    "?nonce=" + "%00" * 32,
+]
 
 
 @pytest.mark.parametrize("query", BAD_NONCES)
@@ -152,7 +159,7 @@ async def test_many_askers_are_told_to_come_back_and_one_is_served_at_a_time(wor
     async with endpoint(world, slow) as listener:
         asking = [asyncio.create_task(evidence(listener, nonce())) for _ in range(MAX_ASKING + 3)]
         async with asyncio.timeout(5):
-            while sum(task.done() for task in asking) < 3:
+            while sum(task.done() for task in asking) < 3:  # noqa: ASYNC110 - seen from outside
                 await asyncio.sleep(0.01)
         slow.go.set()
         answers = await asyncio.gather(*asking)

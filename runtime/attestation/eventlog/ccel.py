@@ -1,7 +1,7 @@
 """The CC event log: what it replays to, and which of its contents the quoted registers prove. Pure.
 
-UEFI 2.10, section 38.4 (Confidential Computing), and Intel TDVF Design Guide, section 8.3: measurement register
-index 1 to 4 is RTMR0 to RTMR3, SHA-384; index 0 is MRTD, which no event extends.
+UEFI 2.10, section 38.4 (Confidential Computing), and Intel TDVF Design Guide, section 8.3: measurement
+register index 1 to 4 is RTMR0 to RTMR3, SHA-384; index 0 is MRTD, which no event extends.
 
 An attacker writes every byte of the log; only the registers of a verified quote are true. A log that replays
 says which digests were extended, in which order. It does not prove an event's type, nor its data: data is

@@ -28,8 +28,6 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Literal
 
-from runtime.attestation.tees.azure import runtime_data
-from runtime.attestation.tees.azure.runtime_data import RuntimeData
 from runtime.errors import MalformedError
 
 Kind = Literal["snp", "tdx"]
@@ -59,8 +57,7 @@ class HclReport:
     header_version: int
     kind: Kind
     tee_report: bytes  # SNP: 1184; TDX: 1024, whose MAC only the machine itself can check
-    runtime_json: bytes
-    runtime: RuntimeData
+    runtime_json: bytes  # unread: `overlay` reads it once the hardware's signature is known to cover it
 
     @property
     def runtime_digest(self) -> bytes:
@@ -114,13 +111,11 @@ def parse(data: bytes) -> HclReport:
             "want 1, 2 (SNP) or 4 (TDX), 1 (SHA-256)",
             offset=request_at + 4,
         )
-    runtime_json = data[start:end]
     return HclReport(
         header_version=version,
         kind=kind,
         tee_report=_tee_report(data[_HEADER.size : request_at], kind),
-        runtime_json=runtime_json,
-        runtime=runtime_data.parse(runtime_json),
+        runtime_json=data[start:end],
     )
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from hmac import compare_digest
 
 from runtime.attestation.model import Findings, Reason
+from runtime.attestation.tees.azure import runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
-from runtime.attestation.tees.azure.runtime_data import USER_DATA_BYTES
-from runtime.attestation.tees.tpm import ak, public, quote
+from runtime.attestation.tees.azure.runtime_data import USER_DATA_BYTES, RuntimeData
+from runtime.attestation.tees.tpm import ak, quote
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, TpmClaims
 from runtime.errors import MalformedError
@@ -60,9 +61,19 @@ def check_runtime(findings: Findings, report: HclReport, report_data: bytes) -> 
     )
 
 
-def check_user_data(findings: Findings, report: HclReport, wanted: bytes) -> None:
+def read_runtime(findings: Findings, report: HclReport, report_data: bytes) -> RuntimeData:
+    """Read the runtime data once the hardware covers it: nothing that nobody signed reaches the JSON reader.
+
+    Raises: EvidenceRefusedError with all that failed up to here, MalformedError.
+    """
+    check_runtime(findings, report, report_data)
+    findings.settle()
+    return runtime_data.parse(report.runtime_json)
+
+
+def check_user_data(findings: Findings, runtime: RuntimeData, wanted: bytes) -> None:
     """Note whether the report was made for this use."""
-    found = report.runtime.user_data
+    found = runtime.user_data
     findings.require(
         found is not None and compare_digest(found, wanted),
         "hcl.user_data",
@@ -76,38 +87,38 @@ def check_user_data(findings: Findings, report: HclReport, wanted: bytes) -> Non
 
 def check_ak(
     findings: Findings,
-    report: HclReport,
+    runtime: RuntimeData,
     certificates: Sequence[bytes],
     roots: tuple[AkRoot, ...],
     now: int,
 ) -> AkPath | None:
-    """Note whether Microsoft vouches for the report's attestation key; None where nothing came along.
+    """Note whether Microsoft vouches for the attestation key; None where nothing came along.
 
     Raises: MalformedError.
     """
     if not certificates:
         return None
     path = ak.check_path(findings, certificates, "microsoft", roots, now)
-    key = public.accept(report.runtime.ak, "Azure runtime data")
     if path is not None:
-        ak.check_key(findings, path, key)
+        ak.check_key(findings, path, runtime.ak)
     return path
 
 
 def check(
     findings: Findings,
     report: HclReport,
+    runtime: RuntimeData,
     demand: AzureDemand,
     evidence: QuoteEvidence,
     path: AkPath | None,
 ) -> ParavisorClaims:
     """Note what is left once the hardware spoke: freshness, and the TPM's quote. Raises: MalformedError."""
-    check_user_data(findings, report, demand.user_data)
-    claims = quote.check(findings, evidence, demand.quote, report.runtime.ak)
+    check_user_data(findings, runtime, demand.user_data)
+    claims = quote.check(findings, evidence, demand.quote, runtime.ak)
     return ParavisorClaims(
-        vm_unique_id=report.runtime.vm_unique_id.upper(),
-        secure_boot=report.runtime.secure_boot,
-        console_enabled=report.runtime.console_enabled,
+        vm_unique_id=runtime.vm_unique_id.upper(),
+        secure_boot=runtime.secure_boot,
+        console_enabled=runtime.console_enabled,
         user_data=demand.user_data,
         runtime_digest=report.runtime_digest,
         tpm=claims,

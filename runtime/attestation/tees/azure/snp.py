@@ -1,7 +1,8 @@
 """Azure on AMD: the SNP report of the paravisor, its runtime data, its TPM's quote, as one statement. Pure.
 
-AzureSnpClaims are made here alone. Every part has to hold; every failed check of all of them is in one
-refusal. The TCB, VMPL and measurement of the inner report are policy's, as for any SNP report.
+AzureSnpClaims are made here alone. Every part has to hold. A refusal names every failed check of hardware and
+binding, or, where those hold, of all that hangs on them. The TCB, VMPL and measurement of the inner report
+are policy's, as for any SNP report.
 """
 
 from __future__ import annotations
@@ -51,29 +52,25 @@ def verify(
     if report.kind != "snp":
         raise MalformedError("HCL report", f"holds a report of {report.kind}, want snp")
     # 2. A genuine chip signed it.
-    snp = _hardware(findings, report, evidence, roots, now)
-    # 3. It covers the runtime data, ...
-    overlay.check_runtime(findings, report, report.report_data)
+    snp = _hardware(report, evidence, roots, now)
+    # 3. It covers the runtime data, which is not read otherwise, ...
+    runtime = overlay.read_runtime(findings, report, report.report_data)
     # 4. ... whose attestation key Microsoft's certificates name too, if they came along, ...
-    path = overlay.check_ak(findings, report, evidence.ak_certificates, ak_roots, now)
+    path = overlay.check_ak(findings, runtime, evidence.ak_certificates, ak_roots, now)
     # 5. ... and which signed a quote about what it should be.
-    paravisor = overlay.check(findings, report, demand, evidence.quote, path)
+    paravisor = overlay.check(findings, report, runtime, demand, evidence.quote, path)
     findings.settle()
-    if snp is None:  # unreachable after settle(); said again because everything hangs on it
-        raise MalformedError("HCL report", "holds no genuine report")
     return AzureSnpClaims(snp=snp, paravisor=paravisor)
 
 
 def _hardware(
-    findings: Findings,
-    report: HclReport,
-    evidence: AzureSnpEvidence,
-    roots: tuple[TrustRoot, ...],
-    now: int,
-) -> Claims | None:
+    report: HclReport, evidence: AzureSnpEvidence, roots: tuple[TrustRoot, ...], now: int
+) -> Claims:
+    """Return what the chip said; a refusal names the broken binding beside the chip's own checks."""
     inner = Evidence(format="snp", parts={"report": report.tee_report}, endorsements=evidence.endorsements)
     try:
         return SnpTee().verify(inner, roots, now)
     except EvidenceRefusedError as error:
-        findings.checks.extend(error.checks)
-        return None
+        findings = Findings(list(error.checks))
+        overlay.check_runtime(findings, report, report.report_data)
+        raise EvidenceRefusedError(findings.failed()) from error

@@ -55,27 +55,25 @@ def verify(
     report = hcl.parse(evidence.hcl_report)
     quoted = td_quote.parse(evidence.td_quote).report
     # 2. A genuine platform signed the quote.
-    claims = _hardware(findings, evidence, roots, now)
-    # 3. It was made of this report, and covers the runtime data, ...
-    check_binding(findings, report, quoted)
+    claims = _hardware(report, quoted, evidence, roots, now)
+    # 3. It was made of this report, and covers the runtime data, which is not read otherwise, ...
+    check_td_report(findings, report, quoted)
+    runtime = overlay.read_runtime(findings, report, quoted.report_data)
     # 4. ... whose attestation key Microsoft's certificates name too, if they came along, ...
-    path = overlay.check_ak(findings, report, evidence.ak_certificates, ak_roots, now)
+    path = overlay.check_ak(findings, runtime, evidence.ak_certificates, ak_roots, now)
     # 5. ... and which signed a quote about what it should be.
-    paravisor = overlay.check(findings, report, demand, evidence.quote, path)
+    paravisor = overlay.check(findings, report, runtime, demand, evidence.quote, path)
     findings.settle()
-    if claims is None:  # unreachable after settle(); said again because everything hangs on it
-        raise MalformedError("TD quote", "is not genuine")
     return AzureTdxClaims(tdx=claims, paravisor=paravisor)
 
 
-def check_binding(findings: Findings, report: HclReport, quoted: TdReport) -> None:
-    """Note whether the quote covers the runtime data and speaks of the TD that the report speaks of.
+def check_td_report(findings: Findings, report: HclReport, quoted: TdReport) -> None:
+    """Note whether the quote speaks of the TD that the report speaks of.
 
     Raises: MalformedError if the report is not of a TD.
     """
     if report.kind != "tdx":
         raise MalformedError("HCL report", f"holds a report of {report.kind}, want tdx")
-    overlay.check_runtime(findings, report, quoted.report_data)
     findings.require(
         quoted.mrtd == report.measurement and quoted.report_data == report.report_data,
         "hcl.td_report",
@@ -88,10 +86,17 @@ def check_binding(findings: Findings, report: HclReport, quoted: TdReport) -> No
 
 
 def _hardware(
-    findings: Findings, evidence: AzureTdxEvidence, roots: tuple[IntelRoot, ...], now: int
-) -> TdxClaims | None:
+    report: HclReport,
+    quoted: TdReport,
+    evidence: AzureTdxEvidence,
+    roots: tuple[IntelRoot, ...],
+    now: int,
+) -> TdxClaims:
+    """Return what the platform said; a refusal names a broken binding beside the platform's own checks."""
     try:
         return tdx.verify(evidence.td_quote, evidence.collateral, roots, now)
     except EvidenceRefusedError as error:
-        findings.checks.extend(error.checks)
-        return None
+        findings = Findings(list(error.checks))
+        check_td_report(findings, report, quoted)
+        overlay.check_runtime(findings, report, quoted.report_data)
+        raise EvidenceRefusedError(findings.failed()) from error

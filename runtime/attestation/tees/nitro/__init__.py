@@ -6,6 +6,6 @@ NitroTPM. Which kind is wanted is always an argument, never read off the bytes.
 
 from runtime.attestation.tees.nitro.chain import HARDWARE_ROOTS, NitroRoot
 from runtime.attestation.tees.nitro.document import Kind
-from runtime.attestation.tees.nitro.verify import NitroClaims, NitroExpected, authenticate, verify
+from runtime.attestation.tees.nitro.verify import NitroClaims, NitroExpected
 
-__all__ = ["HARDWARE_ROOTS", "Kind", "NitroClaims", "NitroExpected", "NitroRoot", "authenticate", "verify"]
+__all__ = ["HARDWARE_ROOTS", "Kind", "NitroClaims", "NitroExpected", "NitroRoot"]

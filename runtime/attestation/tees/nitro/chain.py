@@ -70,12 +70,20 @@ class Chain:
         return tuple(zip(roles, path[1:], path, strict=False))
 
 
-def load(cabundle: tuple[bytes, ...], certificate: bytes) -> Chain:
-    """Read the certificates of one document. Raises: MalformedError."""
+def load(cabundle: tuple[bytes, ...], certificate: bytes, *, at: tuple[int, int]) -> Chain:
+    """Read the certificates of one document. `at` is where the two fields begin. Raises: MalformedError."""
+    bundle_at, leaf_at = at
     return Chain(
-        authorities=tuple(_load(der, f"cabundle[{index}]") for index, der in enumerate(cabundle)),
-        leaf=_load(certificate, "certificate"),
+        authorities=tuple(_load_at(der, f"cabundle[{i}]", bundle_at) for i, der in enumerate(cabundle)),
+        leaf=_load_at(certificate, "certificate", leaf_at),
     )
+
+
+def _load_at(der: bytes, field: str, at: int) -> Certificate:
+    try:
+        return _load(der, field)
+    except MalformedError as error:
+        raise MalformedError(error.what, error.detail, offset=at) from error
 
 
 @lru_cache(maxsize=_REMEMBERED)

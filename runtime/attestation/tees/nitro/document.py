@@ -53,6 +53,7 @@ class Document:
     pcrs: Mapping[int, bytes]  # 48 each
     certificate: bytes  # DER, 1 to 1024
     cabundle: tuple[bytes, ...]  # DER, root first
+    certificates_at: tuple[int, int]  # where the fields cabundle and certificate begin
     public_key: bytes | None
     user_data: bytes | None
     nonce: bytes | None
@@ -89,6 +90,7 @@ def parse(payload: bytes, kind: Kind, *, at: int = 0) -> Document:
         pcrs=_registers(fields[registers], registers, end),
         certificate=_sized(fields["certificate"], "certificate", 1, MAX_CERTIFICATE_BYTES),
         cabundle=_bundle(fields["cabundle"]),
+        certificates_at=(fields["cabundle"].offset, fields["certificate"].offset),
         public_key=_optional(fields.get("public_key"), "public_key", 1),
         user_data=_optional(fields.get("user_data"), "user_data", 0),
         nonce=_optional(fields.get("nonce"), "nonce", 0),

@@ -140,7 +140,7 @@ def _authenticate(
     # 1. The document is a document of the kind that is wanted.
     envelope = cose.parse(data)
     said = document.parse(envelope.payload, kind, at=envelope.payload_offset)
-    path = chain.load(said.cabundle, said.certificate)
+    path = chain.load(said.cabundle, said.certificate, at=said.certificates_at)
     if len(crls) > MAX_LISTS:
         raise MalformedError("revocation lists", f"are {len(crls)}, want at most {MAX_LISTS}")
     lists = tuple(x509_path.load_crl(crl) for crl in crls)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.tdx import collateral as parts
 from runtime.attestation.tees.tdx import pck, qe, quote, sgx_extension, tcb
 from runtime.attestation.tees.tdx.collateral import CheckedCollateral
@@ -22,6 +22,7 @@ from runtime.attestation.tees.tdx.quote import Quote, TdReport
 from runtime.attestation.tees.tdx.reasons import COLLATERAL
 from runtime.attestation.tees.tdx.sgx_extension import PckClaims
 from runtime.attestation.tees.tdx.tcb import TcbClaims
+from runtime.attestation.tees.tdx.tcb_info import QeIdentity, TcbInfo
 from runtime.attestation.x509_path import Certificate
 from runtime.errors import MalformedError
 
@@ -77,12 +78,12 @@ def verify(evidence: bytes, collateral: bytes | None, roots: tuple[IntelRoot, ..
     # 5. Intel's statements are there, signed, of this time, and about this platform.
     checked = _collateral(findings, collateral, chain, roots, now, loaded)
     platform = _platform(findings, leaf)
-    status = _tcb(findings, parsed, platform, checked)
-    findings.settle()
+    judged = _tcb(findings, parsed, platform, checked)
     pin = pck.pinned(root, roots)
-    if pin is None or status is None:  # unreachable after settle(); said again: everything hangs on it
-        raise MalformedError("TDX quote", "has no pinned root or no TCB level")
-    return _claims(parsed, platform, status, pin, chain, checked)
+    if pin is None or judged is None:  # a failed check says why; everything hangs on these two
+        raise EvidenceRefusedError(findings.failed())
+    findings.settle()
+    return _claims(parsed, platform, judged, pin, chain, checked)
 
 
 def _check_defined(findings: Findings, report: TdReport) -> None:
@@ -115,18 +116,17 @@ def _collateral(
     now: int,
     loaded: dict[bytes, Certificate],
 ) -> CheckedCollateral:
-    findings.require(
-        given is not None,
-        "endorsements.collateral",
-        COLLATERAL,
-        expected="TCB info, QE identity and revocation lists",
-        actual="missing",
-        source="what came along with the evidence",
-        remedy="the Attester sends Intel's collateral; it may not have reached a provisioning service",
-    )
     if given is None:
-        findings.settle()
-        raise MalformedError("TDX collateral", "is missing")  # unreachable: the check above failed
+        findings.require(
+            False,
+            "endorsements.collateral",
+            COLLATERAL,
+            expected="TCB info, QE identity and revocation lists",
+            actual="missing",
+            source="what came along with the evidence",
+            remedy="the Attester sends Intel's collateral; it may not have reached a provisioning service",
+        )
+        raise EvidenceRefusedError(findings.failed())
     try:
         return parts.check(findings, parts.parse(given), chain, roots, now, loaded)
     except MalformedError:
@@ -142,9 +142,16 @@ def _platform(findings: Findings, leaf: Certificate) -> PckClaims:
         raise
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    info: TcbInfo
+    identity: QeIdentity
+    tcb: TcbClaims
+
+
 def _tcb(
     findings: Findings, parsed: Quote, platform: PckClaims, checked: CheckedCollateral
-) -> TcbClaims | None:
+) -> _Judged | None:
     info, identity = checked.tcb_info, checked.qe_identity
     if info is None or identity is None:  # a failed check has said why
         return None
@@ -152,27 +159,25 @@ def _tcb(
     parts.check_matches(findings, info, platform)
     module = tcb.check_module(findings, parsed.report, info)
     tcb.check_qe(findings, enclave, identity)
-    return tcb.check_levels(findings, parsed.report, platform, enclave, info, identity, module)
+    levels = tcb.check_levels(findings, parsed.report, platform, enclave, info, identity, module)
+    return None if levels is None else _Judged(info=info, identity=identity, tcb=levels)
 
 
 def _claims(
     parsed: Quote,
     platform: PckClaims,
-    status: TcbClaims,
+    judged: _Judged,
     root: IntelRoot,
     chain: PckChain,
     checked: CheckedCollateral,
 ) -> TdxClaims:
-    info, identity = checked.tcb_info, checked.qe_identity
-    if info is None or identity is None:  # unreachable: there is a status
-        raise MalformedError("TDX collateral", "was not read")
     certificates = (chain.leaf, chain.ca, chain.root, *checked.signers)
-    bodies = (info, identity)
+    bodies = (judged.info, judged.identity)
     return TdxClaims(
         quote_version=parsed.version,
         report=parsed.report,
         platform=platform,
-        tcb=status,
+        tcb=judged.tcb,
         tcb_evaluation_number=min(body.evaluation_number for body in bodies),
         root=root,
         endorsed_until=min(

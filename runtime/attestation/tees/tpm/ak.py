@@ -64,6 +64,19 @@ class AkRoot:
     sha256: bytes  # 32
 
 
+# Azure Virtual TPM Root Certificate Authority 2023, and EK/AK CA Root of Google Cloud.
+AZURE_ROOT = AkRoot(
+    kind="hardware",
+    vendor="microsoft",
+    sha256=bytes.fromhex("e6c596b17f8ffefba5c300f714cfb1260c6028704ecf7becc4ab5018efb00e95"),
+)
+GOOGLE_ROOT = AkRoot(
+    kind="hardware",
+    vendor="google",
+    sha256=bytes.fromhex("594759594b9b61524f6c8ef668f7177f7b9066bc0674f2f49fe9e052be78beb2"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Shape:
     leaf: str  # regular expression of the common name

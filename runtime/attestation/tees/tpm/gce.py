@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.attestation.model import Findings
+from runtime.attestation.model import EvidenceRefusedError, Findings
 from runtime.attestation.tees.tpm import ak, instance, quote
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.instance import GceInstance
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, TpmClaims
-from runtime.errors import MalformedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +40,7 @@ def verify_gce(
     # 1. Google vouches for the key, now, as one of an instance's TPM.
     path = ak.check_path(findings, certificates, "google", roots, now)
     if path is None:
-        findings.settle()
-        raise MalformedError("AK certificate", "has no pinned root")  # unreachable: ak.root failed
+        raise EvidenceRefusedError(findings.failed())  # ak.root is among them
     named = instance.read(path.leaf)
     instance.check(findings, path.leaf, named)
     # 2. The key signed the quote, which is about what it should be.

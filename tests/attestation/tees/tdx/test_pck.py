@@ -1,0 +1,137 @@
+"""Three certificates of Intel's shape under a pinned root, or nothing: one thing wrong at a time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.tees.tdx import pck, verify
+from runtime.attestation.tees.tdx.pck import INTEL_ROOT
+from runtime.attestation.x509_path import Certificate
+from runtime.errors import MalformedError
+from tests.fakes.intel import NOW
+from tests.fakes.intel_certificates import (
+    PLATFORM_CA,
+    PROCESSOR_CA,
+    crl,
+    usage,
+)
+from tests.fakes.td_machine import MACHINE, OTHER_KEY, Machine, collateral, refused
+
+CHAIN = MACHINE.chain()
+P384_KEY = ec.generate_private_key(ec.SECP384R1())
+
+
+def test_a_root_that_is_not_pinned() -> None:
+    failed = {
+        "chain.root": "chain",
+        "collateral.tcb_info.root": "chain",
+        "revocation.pck_crl.issuer": "revocation_unknown",
+    }
+    assert refused(roots=(INTEL_ROOT,)) == failed
+    assert refused(roots=()) == failed
+
+
+@pytest.mark.parametrize(
+    ("leaf", "failed"),
+    [
+        ({"subject": "Intel SGX PCK Certificate "}, "chain.names.leaf"),
+        ({"subject": "Intel SGX TCB Signing"}, "chain.names.leaf"),
+        ({"issuer": PROCESSOR_CA}, "chain.names.leaf"),
+        ({"issuer_key": OTHER_KEY}, "chain.signature.leaf"),
+        ({"days": 1}, "chain.dates.leaf"),
+        ({"not_before": datetime(2027, 1, 1, tzinfo=UTC)}, "chain.dates.leaf"),
+        ({"ca": True}, "chain.authority.leaf"),
+        ({"key_usage": usage(authority=True)}, "chain.authority.leaf"),
+        ({"critical_sgx": True}, "chain.authority.leaf"),
+        ({"algorithm": hashes.SHA384()}, "chain.signature.leaf"),
+        ({"key": OTHER_KEY.public_key()}, "qe.signature"),
+    ],
+    ids=repr,
+)
+def test_a_leaf_of_another_shape(leaf: dict[str, Any], failed: str) -> None:
+    assert set(refused(MACHINE.quote(pck=leaf))) == {failed}
+
+
+@pytest.mark.parametrize(
+    ("ca", "failed"),
+    [
+        ({"issuer": PLATFORM_CA}, "chain.names.intermediate"),
+        ({"issuer_key": OTHER_KEY}, "chain.signature.intermediate"),
+        ({"days": 1}, "chain.dates.intermediate"),
+        ({"path_length": 1}, "chain.authority.intermediate"),
+        (
+            {"ca": False, "path_length": None, "key_usage": usage(authority=True)},
+            "chain.authority.intermediate",
+        ),
+        ({"key_usage": usage(authority=False)}, "chain.authority.intermediate"),
+    ],
+    ids=repr,
+)
+def test_an_intermediate_of_another_shape(ca: dict[str, Any], failed: str) -> None:
+    assert set(refused(MACHINE.quote(ca=ca))) == {failed}
+
+
+def test_an_intermediate_that_is_no_pck_ca() -> None:
+    quote = MACHINE.quote(pck={"issuer": "Intel SGX Other CA"}, ca={"subject": "Intel SGX Other CA"})
+    given = collateral(
+        ca=MACHINE.intel.ca("Intel SGX Other CA"), pck_crl=crl("Intel SGX Other CA", MACHINE.intel.ca_key)
+    )
+    assert set(refused(quote, given)) == {"chain.names.intermediate"}
+
+
+def test_a_leaf_key_of_another_curve() -> None:
+    failed = refused(MACHINE.quote(pck={"key": P384_KEY.public_key()}))
+    assert set(failed) == {"chain.authority.leaf", "qe.signature"}
+
+
+def test_an_intermediate_key_of_another_curve() -> None:
+    quote = MACHINE.quote(ca={"key": P384_KEY.public_key()}, pck={"issuer_key": P384_KEY})
+    failed = set(refused(quote))
+    assert {"chain.authority.intermediate", "chain.signature.leaf"} <= failed
+
+
+def test_an_expired_root() -> None:
+    machine = Machine()
+    machine.root = machine.intel.root(days=100)
+    with pytest.raises(EvidenceRefusedError) as caught:
+        verify.verify(machine.quote(), machine.collateral(), machine.roots, NOW)
+    assert [check.id for check in caught.value.checks] == ["chain.dates.root"]
+
+
+@pytest.mark.parametrize(
+    ("data", "offset", "words"),
+    [
+        (bytes(pck.MAX_CHAIN_SIZE + 1), None, "at most"),
+        (b"", 0, "holds 0 certificates, want 3"),
+        (b"\0", 0, "holds 0 certificates, want 3"),
+        (CHAIN + CHAIN, len(CHAIN), "something else than 3"),
+        (CHAIN + b"\0\0", len(CHAIN), "something else than 3"),
+        (b"x" + CHAIN, 0, "something else than 3"),
+        (CHAIN.replace(b"-----END", b"-----BEGIN", 1), 0, "something else than 3"),
+        (CHAIN.replace(b"MII", b"AAA", 1), None, "no certificate that can be read"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_a_chain_is_exactly_its_certificates(data: bytes, offset: int | None, words: str) -> None:
+    with pytest.raises(MalformedError, match=words) as caught:
+        pck.load_chain(data, 3, "chain", {})
+    assert caught.value.offset == offset
+
+
+def test_one_nul_may_end_a_chain() -> None:
+    loaded: dict[bytes, Certificate] = {}
+    assert pck.load_chain(CHAIN + b"\0", 3, "chain", loaded) == pck.load_chain(CHAIN, 3, "chain", loaded)
+    assert len(loaded) == 3
+    with pytest.raises(MalformedError, match="holds 3 certificates, want 4"):
+        pck.load_chain(CHAIN, 4, "chain", loaded)
+
+
+def test_the_pin_is_intel_s() -> None:
+    assert INTEL_ROOT.kind == "hardware"
+    assert INTEL_ROOT.sha256.hex() == "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"

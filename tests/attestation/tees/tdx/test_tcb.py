@@ -1,0 +1,128 @@
+"""What TCB levels mean: module, platform and quoting enclave, alone and together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from runtime.attestation.tees.tdx.tcb import converge
+from runtime.attestation.tees.tdx.tcb_info import TcbStatus
+from tests.fakes.intel import platform_level, tcb_info
+from tests.fakes.intel_certificates import (
+    COMPONENTS,
+    Platform,
+)
+from tests.fakes.td_machine import MACHINE, accept, collateral, refused
+
+
+def test_a_module_that_intel_does_not_know() -> None:
+    assert refused(MACHINE.quote(td={"tee_tcb_svn": bytes([6, 2, 3])})) == {"module.identity": "module"}
+    two = tcb_info()["tdxModuleIdentities"] * 2
+    assert refused(collateral=collateral(tcb_info=tcb_info(tdxModuleIdentities=two))) == {
+        "module.identity": "module"
+    }
+
+
+@pytest.mark.parametrize(
+    ("td", "failed"),
+    [
+        ({"mrsignerseam": b"\1" * 48}, "module.signer"),
+        ({"seam_attributes": b"\1"}, "module.attributes"),
+    ],
+)
+def test_a_module_that_intel_did_not_sign(td: dict[str, bytes], failed: str) -> None:
+    for version in (bytes([6, 1, 3]), bytes([6, 0, 3])):
+        quote = MACHINE.quote(td=td | {"tee_tcb_svn": version})
+        assert refused(quote) == {failed: "module"}
+
+
+def test_the_module_of_tdx_1_0_is_judged_by_all_components() -> None:
+    def at(svn: int) -> bytes:
+        return MACHINE.quote(td={"tee_tcb_svn": bytes([svn, 0, 3])})
+
+    given = collateral(tcb_info={k: v for k, v in tcb_info().items() if k != "tdxModuleIdentities"})
+    claims = accept(at(5), given)
+    assert (claims.tcb.status, claims.tcb.module) == (TcbStatus.UP_TO_DATE, None)
+    assert refused(at(4), given) == {"tcb.platform": "tcb"}
+
+
+def test_a_newer_module_is_not_judged_by_the_first_two_components() -> None:
+    levels = [platform_level("UpToDate", tdx=(99, 99, 3, *[0] * 13))]
+    assert accept(collateral=collateral(tcb_info=tcb_info(tcbLevels=levels))).tcb.status == "UpToDate"
+
+
+@pytest.mark.parametrize(
+    ("platform", "td", "qe", "status", "advisories"),
+    [
+        ({}, {}, {"isv_svn": 3}, "OutOfDate", ("INTEL-SA-00615",)),
+        ({}, {"tee_tcb_svn": bytes([5, 1, 3])}, {}, "OutOfDate", ("INTEL-SA-01036",)),
+        ({"components": (2,) * 16}, {}, {}, "OutOfDate", ("INTEL-SA-01079",)),
+        (
+            {"components": (2,) * 16},
+            {"tee_tcb_svn": bytes([4, 1, 3])},
+            {"isv_svn": 3},
+            "OutOfDate",
+            ("INTEL-SA-00615", "INTEL-SA-01036", "INTEL-SA-01079"),
+        ),
+        ({"components": (255,) * 16, "pce_svn": 999}, {"tee_tcb_svn": bytes([9, 3, 9])}, {}, "UpToDate", ()),
+    ],
+    ids=repr,
+)
+def test_the_status_is_that_of_all_parts(
+    platform: dict[str, Any], td: dict[str, Any], qe: dict[str, Any], status: str, advisories: tuple[str, ...]
+) -> None:
+    claims = accept(MACHINE.quote(pck={"platform": Platform(**platform)}, td=td, qe=qe))
+    assert (claims.tcb.status, claims.tcb.advisories) == (status, advisories)
+
+
+@pytest.mark.parametrize(
+    ("platform", "td", "qe", "failed"),
+    [
+        ({"components": (0,) * 16}, {}, {}, {"tcb.platform": "tcb"}),
+        ({"pce_svn": 12}, {}, {}, {"tcb.platform": "tcb"}),
+        ({}, {"tee_tcb_svn": bytes([6, 1, 2])}, {}, {"tcb.platform": "tcb"}),
+        ({}, {"tee_tcb_svn": bytes([1, 1, 3])}, {}, {"tcb.module": "tcb"}),
+        ({}, {}, {"isv_svn": 0}, {"tcb.qe": "tcb"}),
+        ({"components": (1,) * 16}, {}, {}, {"tcb.platform.revoked": "revoked"}),
+        ({}, {"tee_tcb_svn": bytes([3, 1, 3])}, {}, {"tcb.module.revoked": "revoked"}),
+        ({}, {}, {"isv_svn": 2}, {"tcb.qe.revoked": "revoked"}),
+    ],
+    ids=repr,
+)
+def test_no_level_or_a_revoked_one(
+    platform: dict[str, Any], td: dict[str, Any], qe: dict[str, Any], failed: dict[str, str]
+) -> None:
+    assert refused(MACHINE.quote(pck={"platform": Platform(**platform)}, td=td, qe=qe)) == failed
+
+
+@pytest.mark.parametrize("component", range(6))
+def test_every_component_counts(component: int) -> None:
+    components = tuple(svn - (n == component) for n, svn in enumerate(COMPONENTS))
+    levels = [platform_level("UpToDate")]
+    given = collateral(tcb_info=tcb_info(tcbLevels=levels))
+    quote = MACHINE.quote(pck={"platform": Platform(components=components)})
+    assert refused(quote, given) == {"tcb.platform": "tcb"}
+
+
+S = TcbStatus
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        ([S.UP_TO_DATE, S.UP_TO_DATE], S.UP_TO_DATE),
+        ([S.UP_TO_DATE, S.SW_HARDENING_NEEDED], S.SW_HARDENING_NEEDED),
+        ([S.CONFIGURATION_NEEDED, S.UP_TO_DATE], S.CONFIGURATION_NEEDED),
+        ([S.CONFIGURATION_NEEDED, S.SW_HARDENING_NEEDED], S.CONFIGURATION_AND_SW_HARDENING_NEEDED),
+        ([S.CONFIGURATION_AND_SW_HARDENING_NEEDED], S.CONFIGURATION_AND_SW_HARDENING_NEEDED),
+        ([S.OUT_OF_DATE, S.SW_HARDENING_NEEDED], S.OUT_OF_DATE),
+        ([S.CONFIGURATION_NEEDED, S.OUT_OF_DATE], S.OUT_OF_DATE_CONFIGURATION_NEEDED),
+        ([S.CONFIGURATION_AND_SW_HARDENING_NEEDED, S.OUT_OF_DATE], S.OUT_OF_DATE_CONFIGURATION_NEEDED),
+        ([S.OUT_OF_DATE_CONFIGURATION_NEEDED, S.UP_TO_DATE], S.OUT_OF_DATE_CONFIGURATION_NEEDED),
+        *(([status, S.REVOKED], S.REVOKED) for status in S),
+    ],
+)
+def test_a_whole_has_everything_that_is_wrong_with_its_parts(parts: list[S], whole: S) -> None:
+    assert converge(parts) is whole
+    assert converge(reversed(parts)) is whole

@@ -1,0 +1,1 @@
+"""Real visitors' programs through the tunnel: browsers, command lines, libraries, conformance suites."""

@@ -1,0 +1,77 @@
+"""Find and run visitors' programs. Absent is a skip with its reason; under CI=true it is a failure. I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a program left behind."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+def absent(what: str) -> None:
+    """Skip the test, or fail it where everything has to be there."""
+    message = f"{what} is not on this machine (tests/visitors/install)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def find(*names: str) -> str:
+    """Return the path of the first of these programs that is installed."""
+    for name in names:
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin:/sbin")
+        if path:
+            return path
+    absent(" or ".join(names))
+    raise AssertionError
+
+
+async def run(
+    *command: str, deadline_s: float = 30.0, given: bytes = b"", environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program to its end; one that is still there at the deadline is killed and fails the test."""
+    async with started(*command, environment=environment) as process:
+        try:
+            async with asyncio.timeout(deadline_s):
+                stdout, stderr = await process.communicate(given)
+        except TimeoutError:
+            pytest.fail(f"{command[0]} is still running after {deadline_s:g} s")
+    assert process.returncode is not None
+    return Ended(status=process.returncode, stdout=stdout, stderr=stderr.decode(errors="replace"))
+
+
+@contextlib.asynccontextmanager
+async def started(
+    *command: str, environment: Mapping[str, str] | None = None
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run a program in a process group of its own, all of which is gone afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        # Read to the end: pipes of grandchildren that are still open would be warnings later.
+        with contextlib.suppress(OSError, ValueError):
+            await process.communicate()
