@@ -103,7 +103,7 @@ def verdicts(measured: Measured) -> list[Verdict]:
 
 
 def _figure(target: Target, measured: Measured) -> float | None:
-    idle, stalled, slow = (kind.get(OURS) for kind in (measured.idle, measured.stalled, measured.slow))
+    idle, stalled, slow = measured.idle.get(OURS), measured.stalled.get(OURS), measured.slow.get(OURS)
     if target.metric == "kib" and idle is not None:
         return max(idle.server_kib, idle.client_kib)
     if target.metric == "stalled" and stalled is not None:
@@ -152,7 +152,13 @@ def _write(out: Path, answer: Mapping[str, object], measured: Measured, versions
     (out / "latest.json").write_text(json.dumps(answer, indent=1) + "\n")
     made = rows(measured, versions)
     for name, title, unit, figure, chosen in (
-        ("small", "Small requests, browser-sized head", "CPU-us per request", "cpu_us_per_request", "browser"),
+        (
+            "small",
+            "Small requests, browser-sized head",
+            "CPU-us per request",
+            "cpu_us_per_request",
+            "browser",
+        ),
         ("tiny", "Small requests, tiny head", "CPU-us per request", "cpu_us_per_request", "tiny"),
         ("bulk", "Bulk", "CPU-s per GiB", "cpu_s_per_gib", "tiny"),
     ):
@@ -161,7 +167,11 @@ def _write(out: Path, answer: Mapping[str, object], measured: Measured, versions
         series = {
             system: [
                 next(
-                    (getattr(one, figure) for one in found if (one.system, one.mode, one.connections) == (system, *at)),
+                    (
+                        getattr(one, figure)
+                        for one in found
+                        if (one.system, one.mode, one.connections) == (system, *at)
+                    ),
                     None,
                 )
                 for at in groups

@@ -57,9 +57,7 @@ def _case(mode: Mode, connections: int, head: Head = "browser") -> Case:
 
 
 def _against(peer: str, case: Case, must: float | None, aim: float | None, metric: Metric = "cpu") -> Target:
-    return Target(
-        what=f"{metric}: {case.key}", peer=peer, metric=metric, case=case, must=must, aim=aim
-    )
+    return Target(what=f"{metric}: {case.key}", peer=peer, metric=metric, case=case, must=must, aim=aim)
 
 
 def _absolute(what: str, metric: Metric, must: float, aim: float) -> Target:

@@ -26,7 +26,8 @@ def bars(title: str, unit: str, groups: Sequence[str], series: Mapping[str, Sequ
         y = _TOP + room * (1 - share)
         parts.append(
             f'<line x1="{_LEFT}" x2="{_WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#9ca3af" '
-            f'stroke-opacity="0.4"/><text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * share:.3g}</text>'
+            f'stroke-opacity="0.4"/>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{most * share:.3g}</text>'
         )
     parts.append(f'<text x="{_LEFT}" y="62">{escape(unit)}</text>')
     for number, (name, values) in enumerate(series.items()):

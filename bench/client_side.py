@@ -1,4 +1,4 @@
-"""A tunnel client's data plane alone: `python -m bench.client_side`, told by one line of JSON on stdin. I/O."""
+"""A tunnel client's data plane alone: `python -m bench.client_side`, told by a line of JSON. I/O."""
 
 from __future__ import annotations
 

@@ -101,7 +101,9 @@ def verdict(target: Target, ours: str, samples: Samples) -> Verdict | None:
     """Hold one relative target against the samples; None when the peer or the case was not measured."""
     if target.case is None or target.peer is None:
         return None
-    pairs = zip(samples.get((ours, target.case), ()), samples.get((target.peer, target.case), ()), strict=False)
+    pairs = zip(
+        samples.get((ours, target.case), ()), samples.get((target.peer, target.case), ()), strict=False
+    )
     ratios = [
         mine / theirs
         for mine, theirs in ((_metric(a, target), _metric(b, target)) for a, b in pairs)

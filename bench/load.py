@@ -27,7 +27,7 @@ _BROWSER = (
     "Accept-Language: en-US,en;q=0.5",
     "Accept-Encoding: gzip, deflate, br, zstd",
     "Referer: https://shop.example/catalogue/chairs?page=2&sort=price",
-    "Cookie: session=6f1c0d1f8a7b4c0e9d2a3b4c5d6e7f80; theme=dark; consent=eyJ2IjoxLCJhIjp0cnVlfQ; cart=3fa85f64",
+    "Cookie: session=6f1c0d1f8a7b4c0e9d2a3b4c5d6e7f80; theme=dark; consent=eyJ2IjoxLCJhIjp0cnVlfQ; cart=3fa85f64-5717-4562",
     "Upgrade-Insecure-Requests: 1",
     "Sec-Fetch-Dest: document",
     "Sec-Fetch-Mode: navigate",
@@ -112,7 +112,7 @@ class Load:
         """Start one curl that moves a whole file (16 streams: a sixteenth each), `again` times over."""
         size = DOWNLOAD_BYTES // streams
         base = [
-            *("curl", "-skf", "--http1.1", "--tls13-ciphers", CIPHER, "--curves", "P-256"),
+            *("curl", "-sSkf", "--http1.1", "--tls13-ciphers", CIPHER, "--curves", "P-256"),
             *("-Z", "--parallel-max", str(streams), "--parallel-immediate"),
             *("--resolve", f"{HOST}:{running.port}:127.0.0.1", "-m", str(_BULK_DEADLINE_S)),
             *(("--limit-rate", rate) if rate else ()),
@@ -127,9 +127,7 @@ class Load:
 
     def _small(self, running: Running, case: Case) -> Sample:
         close = case.mode == "new connections"
-        process = self.wrk(
-            running, connections=case.connections, seconds=_RUN_S, head=case.head, close=close
-        )
+        process = self.wrk(running, connections=case.connections, seconds=_RUN_S, head=case.head, close=close)
         time.sleep(_WARM_S)
         before = self._state(running)
         time.sleep(_WINDOW_S)
@@ -153,12 +151,11 @@ class Load:
         status = process.wait(_BULK_DEADLINE_S + 10)
         after = self._state(running)
         if status:
-            raise LoadError(f"curl ended with status {status}")
+            said = (self._material.logs / "curl.log").read_text().strip().rpartition("\n")[2]
+            raise LoadError(f"curl ended with status {status}: {said}")
         gib = DOWNLOAD_BYTES / 2**30
         cpu = None if running.server is None else (after[1] - before[1]) / gib
-        return Sample(
-            cpu=cpu, rate=DOWNLOAD_BYTES * 8e-9 / (after[2] - before[2]), p50_ms=None, p99_ms=None
-        )
+        return Sample(cpu=cpu, rate=DOWNLOAD_BYTES * 8e-9 / (after[2] - before[2]), p50_ms=None, p99_ms=None)
 
     def _state(self, running: Running) -> tuple[int, float, float]:
         requests = self._origin.requests()

@@ -17,6 +17,8 @@ from bench.systems import Running
 IDLE = 1000
 STALLED = 32
 _SETTLE_S = 1.0
+_PATIENCE = 10
+_STILL_KIB = 128
 _SMALL_CONNECTIONS = 8
 _SMALL_S = 4
 _PACE = "4M"  # bytes/s of each of the 16 bulk streams: about half a Gbit/s in all
@@ -61,13 +63,14 @@ def held(processes: Processes, running: Running, *, count: int, how: str) -> Hel
     """Measure `idle` or `stalled` connections; the process should be fresh. Raises LoadError."""
     assert running.server is not None
     assert running.client is not None
-    with _holding(processes, running, 4, "idle"):  # what the first connection ever loads is not per connection
+    with _holding(
+        processes, running, 4, "idle"
+    ):  # what the first connection ever loads is not per connection
         pass
     time.sleep(_SETTLE_S)
     before = pss_kib(running.server), pss_kib(running.client)
     with _holding(processes, running, count, how):
-        time.sleep(_SETTLE_S)
-        after = pss_kib(running.server), pss_kib(running.client)
+        after = _still(running.server, running.client)
     return Held(server_kib=(after[0] - before[0]) / count, client_kib=(after[1] - before[1]) / count)
 
 
@@ -84,6 +87,18 @@ def slow_reader(processes: Processes, load: Load, running: Running, *, rounds: i
             bulk.terminate()
             bulk.wait(10)
     return SlowReader(alone_ms=statistics.median(alone), beside_ms=statistics.median(beside))
+
+
+def _still(server: int, client: int) -> tuple[int, int]:
+    """Wait until neither side grows any more; a stalled stream fills its credit first."""
+    before = (-1, -1)
+    for _ in range(_PATIENCE):
+        time.sleep(_SETTLE_S)
+        now = pss_kib(server), pss_kib(client)
+        if max(abs(now[0] - before[0]), abs(now[1] - before[1])) < _STILL_KIB:
+            return now
+        before = now
+    return before
 
 
 def _small_p99(load: Load, running: Running) -> float:

@@ -1,4 +1,4 @@
-"""The origin behind every tunnel: nginx ends the visitor's TLS, answers 100 bytes, serves and takes bulk. I/O.
+"""The origin behind every tunnel: nginx ends visitors' TLS, answers 100 bytes, moves bulk. I/O.
 
 It also counts requests, so that CPU and requests are read at the same two moments of a load.
 """
@@ -6,7 +6,6 @@ It also counts requests, so that CPU and requests are read at the same two momen
 from __future__ import annotations
 
 import http.client
-import socket
 import sys
 from pathlib import Path
 
@@ -31,7 +30,9 @@ http {{
     ssl_session_tickets off; ssl_session_cache off;
     location / {{ return 200 "{body}"; }}
     location = /bulk {{ root {web}; }}
-    location = /sink {{ proxy_pass http://127.0.0.1:{sink}; proxy_http_version 1.1; proxy_request_buffering off; }}
+    location = /sink {{
+      proxy_pass http://127.0.0.1:{sink}; proxy_http_version 1.1; proxy_request_buffering off;
+    }}
   }}
   server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
 }}
@@ -83,9 +84,3 @@ def stream_module() -> Path | None:
     """Return Debian's stream module, which is a package of its own, or None."""
     module = _MODULES / "ngx_stream_module.so"
     return module if module.exists() else None
-
-
-def listening(port: int) -> bool:
-    """Whether something listens on a loopback port."""
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0

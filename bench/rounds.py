@@ -15,7 +15,8 @@ from bench.memory import IDLE, STALLED, Held, SlowReader, held, slow_reader
 from bench.origin import Origin
 from bench.systems import Running, System
 
-_SETTLE_S = 0.3
+_START = time.monotonic()
+_SETTLE_S = 0.1
 _SLOW_ROUNDS = 3
 
 
@@ -23,7 +24,9 @@ _SLOW_ROUNDS = 3
 class Measured:
     """Everything one run found out."""
 
-    samples: dict[tuple[str, Case], list[Sample]] = field(default_factory=dict[tuple[str, Case], list[Sample]])
+    samples: dict[tuple[str, Case], list[Sample]] = field(
+        default_factory=dict[tuple[str, Case], list[Sample]]
+    )
     idle: dict[str, Held] = field(default_factory=dict[str, Held])
     stalled: dict[str, Held] = field(default_factory=dict[str, Held])
     slow: dict[str, SlowReader] = field(default_factory=dict[str, SlowReader])
@@ -32,13 +35,15 @@ class Measured:
 
 def say(text: str) -> None:
     """Tell the story, which is not the answer."""
-    print(text, file=sys.stderr, flush=True)
+    print(f"{time.monotonic() - _START:6.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 class Bench:
     """One run over some systems."""
 
-    def __init__(self, *, material: Material, systems: Sequence[System], cases: Sequence[Case], rounds: int) -> None:
+    def __init__(
+        self, *, material: Material, systems: Sequence[System], cases: Sequence[Case], rounds: int
+    ) -> None:
         self._material = material
         self._systems = systems
         self._cases = cases

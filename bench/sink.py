@@ -1,4 +1,4 @@
-"""Swallow request bodies: `python -m bench.sink PORT`. I/O. It stands behind the origin, so nobody counts it."""
+"""Swallow request bodies: `python -m bench.sink PORT`. I/O. It stands behind the origin, uncounted."""
 
 from __future__ import annotations
 

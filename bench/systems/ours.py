@@ -76,7 +76,11 @@ def _python(module: str, without: tuple[str, ...]) -> list[str]:
     if not without:
         return [sys.executable, "-m", module]
     absent = f"import runpy, sys; sys.modules.update(dict.fromkeys({without!r})); "
-    return [sys.executable, "-c", f"{absent}runpy.run_module({module!r}, run_name='__main__', alter_sys=True)"]
+    return [
+        sys.executable,
+        "-c",
+        f"{absent}runpy.run_module({module!r}, run_name='__main__', alter_sys=True)",
+    ]
 
 
 def _start(processes: Processes, material: Material, origin: int, *, without: tuple[str, ...]) -> Running:
@@ -106,9 +110,7 @@ def _start(processes: Processes, material: Material, origin: int, *, without: tu
         Session(session=session, member="bench", epoch=1, join_secret=secret),
         Grant(session=session, hostnames=(HOST,)),
     )
-    client = processes.start(
-        f"{name}-client", _python("bench.client_side", without), stdin=subprocess.PIPE
-    )
+    client = processes.start(f"{name}-client", _python("bench.client_side", without), stdin=subprocess.PIPE)
     told = {
         "port": ready.data_port if isinstance(ready, Ready) else 0,
         "origin": origin,

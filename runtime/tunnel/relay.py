@@ -24,7 +24,7 @@ from runtime.tunnel.frames import MAX_FIRST, Chunk, Endpoint, OpenRequest, Reset
 from runtime.tunnel.http1 import BAD_REQUEST, is_http, may_be_http
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.routing import NoRouteError
-from runtime.tunnel.socket_end import SocketEnd, abort
+from runtime.tunnel.socket_end import SocketEnd, abort, write_eof
 from runtime.tunnel.stream import Far, StreamSink
 
 _LEAVE_S = 1.0  # for the last answer to arrive before the socket goes
@@ -167,7 +167,7 @@ class Visitor(SocketEnd):
         if answer:
             transport.resume_reading()  # unread bytes in the kernel would turn our close into a reset
             transport.write(answer)
-            transport.write_eof()
+            write_eof(transport)
             self._timer = self._loop.call_later(_LEAVE_S, transport.abort)
         else:
             transport.abort()

@@ -181,7 +181,7 @@ class SocketEnd(asyncio.Protocol):
         if self._ended_in:
             transport.close()
         else:
-            transport.write_eof()
+            write_eof(transport)
         self._watch()
 
     def _watch(self) -> None:
@@ -242,6 +242,14 @@ def _tune(transport: asyncio.Transport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
     except OSError:
         return  # the peer has gone already: the loop is about to tell
+
+
+def write_eof(transport: asyncio.Transport) -> None:
+    """Send no more. Never raises: what a peer did to this socket may not reach the stream that ended it."""
+    try:
+        transport.write_eof()
+    except OSError:  # stock asyncio lets ENOTCONN through when the peer has reset
+        transport.abort()
 
 
 def abort(transport: asyncio.Transport) -> None:

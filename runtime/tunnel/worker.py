@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from runtime.errors import MalformedError, TunnelError
 from runtime.tunnel.control import (
@@ -54,7 +54,7 @@ class Worker:
         self._board: Switchboard | None = None
         self._drain_s = 0.0
         self._doors: Doors | None = None
-        self._data_server: asyncio.Server | None = None
+        self._data_server: asyncio.AbstractServer | None = None
         self._draining: asyncio.Task[None] | None = None
         self._reporting: asyncio.TimerHandle | None = None
 
@@ -75,16 +75,17 @@ class Worker:
         )
         doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
+        data = bind(message.data_listen, shared=False)
         self._data_server = await listen(
             self._loop,
             board.gate,
-            sock=bind(message.data_listen, shared=False),
+            sock=data,
             context=context,
             handshake_s=message.limits.join_s,
             backlog=BACKLOG,
         )
         ports = doors.bind(message.visitor_listen)
-        self._tell(Ready(visitor_ports=ports, data_port=_port(self._data_server)))
+        self._tell(Ready(visitor_ports=ports, data_port=cast("int", data.getsockname()[1])))
         self._report_again()
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
@@ -159,10 +160,6 @@ class Worker:
         self._reporting = self._loop.call_later(_REPORT_S, self._report_again)
 
 
-def _port(server: asyncio.Server) -> int:
-    return cast("int", server.sockets[0].getsockname()[1])
-
-
 class ControlLink(asyncio.Protocol):
     """The worker's end of the socketpair."""
 
@@ -213,6 +210,7 @@ class ControlLink(asyncio.Protocol):
 async def run(control: socket.socket) -> int:
     """Serve until the control socket ends, or a drain does. Returns the exit status."""
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_on_loop_error)
     link = ControlLink(loop)
     control.settimeout(0)
     transport, _ = await loop.create_unix_connection(lambda: link, sock=control)
@@ -224,6 +222,12 @@ async def run(control: socket.socket) -> int:
         sys.stderr.write(f"worker: {link.worker.failure}\n")
         return link.worker.failure.exit_status
     return 0
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # aiofastnet reports a stranger who leaves in the middle of the handshake, as a class: nobody's error.
+    if context.get("exception") is not ConnectionResetError:
+        loop.default_exception_handler(context)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,7 +26,7 @@ from tests.corpus import snp as snp_cases
 from tests.corpus import tdx as tdx_cases
 from tests.corpus.cases import Case
 from tests.corpus.snp import NotApplicable
-from tests.corpus.tpm import MALFORMED, QuoteSubject, refusals
+from tests.corpus.tpm import MALFORMED, QuoteSubject, flip, refusals
 
 PLATFORMS = ("azure-snp-vtpm", "azure-tdx-vtpm")
 _TEE_AT, _JSON_AT = 0x20, 0x4C0 + 20
@@ -197,19 +197,15 @@ def hcl_facts(case: Case) -> dict[str, Callable[[], Any]]:
 Change = Callable[[Subject, Case], Subject]
 
 
-def _flip(data: bytes, offset: int) -> bytes:
-    return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
-
-
 def _flip_runtime(made: Subject, _: Case) -> Subject:
-    return replace(made, hcl_report=_flip(made.hcl_report, _JSON_AT + 20))
+    return replace(made, hcl_report=flip(made.hcl_report, _JSON_AT + 20))
 
 
 def _flip_measurement(made: Subject, _: Case) -> Subject:
     if made.chip is None:
         message = "the case has no endorsement"
         raise NotApplicable(message)
-    return replace(made, hcl_report=_flip(made.hcl_report, _TEE_AT + 0x90))
+    return replace(made, hcl_report=flip(made.hcl_report, _TEE_AT + 0x90))
 
 
 def _quotes(change: Callable[[QuoteSubject], QuoteSubject]) -> Change:
@@ -256,7 +252,7 @@ def _flip_td_quote(made: Subject, _: Case) -> Subject:
         message = "the case has no TD quote"
         raise NotApplicable(message)
     mrtd = td_quote.parse(made.td_quote).report.mrtd
-    return replace(made, td_quote=_flip(made.td_quote, made.td_quote.index(mrtd)))
+    return replace(made, td_quote=flip(made.td_quote, made.td_quote.index(mrtd)))
 
 
 def _other_td_quote(made: Subject, case: Case) -> Subject:

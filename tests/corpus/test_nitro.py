@@ -16,7 +16,7 @@ import pytest
 
 from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.tees.nitro import HARDWARE_ROOTS, verify
-from tests.corpus import cases, nitro, tpm
+from tests.corpus import cases, nitro, tcg, tpm
 from tests.corpus.cases import Case
 from tests.corpus.snp import NotApplicable
 
@@ -70,7 +70,7 @@ def test_facts_are_found(case: Case) -> None:
     if "ak_chain" in topics:
         agree(topics["ak_chain"], tpm.ak_chain_facts(case))
     if "event_log" in topics:
-        agree(topics["event_log"], tpm.log_facts(case, topics["event_log"]))
+        agree(topics["event_log"], tcg.log_facts(case, topics["event_log"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.eventlog import tcg
+from runtime.attestation.eventlog.tcg import parse as parse_log
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees.tpm import ak, attest, quote
 from runtime.errors import MalformedError
-from tests.corpus import cases, tpm
+from tests.corpus import cases, tcg, tpm
 from tests.corpus.cases import Case
 from tests.corpus.snp import NotApplicable
 
@@ -63,7 +63,7 @@ def facts_agree(case: Case, topics: Mapping[str, Any]) -> None:
     if "ak_chain" in topics:
         agree(topics["ak_chain"], tpm.ak_chain_facts(case))
     if "event_log" in topics:
-        agree(topics["event_log"], tpm.log_facts(case, topics["event_log"]))
+        agree(topics["event_log"], tcg.log_facts(case, topics["event_log"]))
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
@@ -97,7 +97,7 @@ def test_the_verifier_agrees_with_the_facts(case: Case) -> None:
 
 @pytest.mark.parametrize(("case", "mutation"), MUTATED, ids=case_id)
 def test_mutation_is_refused(case: Case, mutation: str) -> None:
-    known = mutation in tpm.LOG_MUTATIONS or mutation in tpm.QUOTE_MUTATIONS
+    known = mutation in tcg.MUTATIONS or mutation in tpm.QUOTE_MUTATIONS
     assert known, f"a mutation that nothing here implements: {mutation}"
     wanted = [tpm.VERDICTS[verdict] for verdict in cases.verdicts(tpm.PLATFORM)[mutation]]
     try:
@@ -112,12 +112,12 @@ def test_mutation_is_refused(case: Case, mutation: str) -> None:
 
 def refused(case: Case, mutation: str) -> tuple[frozenset[str], frozenset[str]]:
     """Return why the changed and the unchanged case are refused. Raises: NotApplicable."""
-    if mutation in tpm.LOG_MUTATIONS:
+    if mutation in tcg.MUTATIONS:
         data = case.one("event_log")
         assert data is not None
-        changed = tpm.LOG_MUTATIONS[mutation](tcg.parse(data), data)
+        changed = tcg.MUTATIONS[mutation](parse_log(data), data)
         assert changed != data
-        return tpm.log_refused(changed, data), tpm.log_refused(data, data)
+        return tcg.log_refused(changed, data), tcg.log_refused(data, data)
     subjects = [subject for subject in tpm.quotes(case) if subject.key is not None]
     if not subjects:
         message = "no quote of the case has a key"
@@ -147,7 +147,7 @@ def quote_refused(subject: tpm.QuoteSubject, original: tpm.QuoteSubject) -> froz
 
 
 def test_every_mutation_of_the_list_has_an_implementation() -> None:
-    assert set(cases.verdicts(tpm.PLATFORM)) <= set(tpm.LOG_MUTATIONS) | set(tpm.QUOTE_MUTATIONS)
+    assert set(cases.verdicts(tpm.PLATFORM)) <= set(tcg.MUTATIONS) | set(tpm.QUOTE_MUTATIONS)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

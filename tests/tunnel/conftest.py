@@ -1,4 +1,7 @@
-"""Each test of the data plane runs on every event loop that is installed."""
+"""Each test of the data plane runs on every event loop that is installed.
+
+`asyncio` stands for an installation without the extra `speed`: no uvloop, and no aiofastnet either.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runtime.tunnel import data_tls
 from runtime.tunnel.worker import loop_factory
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -16,8 +20,10 @@ LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": loop_factory()}
 
 
 @pytest.fixture(params=[name for name, factory in LOOPS.items() if factory is not None])
-def run(request: pytest.FixtureRequest) -> Run:
+def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a coroutine on one of the event loops, and fail on what its callbacks raised."""
+    if request.param == "asyncio":
+        monkeypatch.setattr(data_tls, "FAST", False)
 
     def on_loop(main: Coroutine[Any, Any, Any]) -> Any:
         raised: list[dict[str, Any]] = []

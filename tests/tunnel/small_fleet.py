@@ -209,16 +209,19 @@ async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1")
     the session.
     """
     end = time.monotonic() + 1.0
-    while True:
-        try:
-            reader, writer = await visit(server, host, address)
-            break
-        except ConnectionRefusedError:
-            if time.monotonic() > end:
-                return False
-            await asyncio.sleep(0.02)
-        except (OSError, ssl.SSLError, TimeoutError):
+    try:
+        connected = await visit(server, host, address)
+    except ConnectionRefusedError:
+        connected = None
+    except (OSError, ssl.SSLError, TimeoutError):
+        return False
+    while connected is None:
+        if time.monotonic() > end:
             return False
+        await asyncio.sleep(0.02)
+        with contextlib.suppress(ConnectionRefusedError):
+            connected = await visit(server, host, address)
+    reader, writer = connected
     writer.write(b"hello")
     async with asyncio.timeout(5):
         answer = await reader.readexactly(5)

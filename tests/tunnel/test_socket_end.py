@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 
 import pytest
 
@@ -146,5 +148,26 @@ def test_cancelled_dials_say_nothing(run: Run) -> None:
         dialer.cancel()
         await settle()
         assert far.said == []
+
+    run(main())
+
+
+def test_a_peer_that_has_reset_does_not_hurt_the_stream_that_ends_it(run: Run) -> None:
+    """The visitor resets, and before the loop notices the stream ends: the error is the socket's alone.
+
+    Raised into the stream it would close the data connection, with everybody else's streams.
+    """
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            end, far = SocketEnd(loop=loop, limits=Limits(), lost=ResetCode.VISITOR_LOST), Far()
+            end.join(far)
+            await loop.create_connection(lambda: end, *listener.getsockname())
+            peer, _ = listener.accept()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            peer.close()
+            end.end()  # ENOTCONN on a stock loop, at once
+            await until(lambda: far.said == ["VISITOR_LOST"])
 
     run(main())

@@ -103,7 +103,9 @@ async def _echo(receive: Receive, send: Send) -> None:
                 await send({"type": "websocket.accept"})
             case "websocket.receive":
                 text, data = message.get("text"), message.get("bytes")
-                await send({"type": "websocket.send", **({"text": text} if text is not None else {"bytes": data})})
+                await send(
+                    {"type": "websocket.send", **({"text": text} if text is not None else {"bytes": data})}
+                )
             case _:
                 return
 

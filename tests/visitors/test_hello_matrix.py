@@ -48,7 +48,9 @@ NAME = name(SITE.encode())
 GREASE = extension(0x0A0A, b"") + extension(0xFAFA, b"\0")
 GREASE_CIPHERS = b"\x1a\x1a\x13\x01\x13\x02"
 VERSIONS = extension(43, vector(1, b"\x2a\x2a\3\4\3\3"))
-PQ_SHARE = extension(51, vector(2, b"\x4a\x4a\0\1\0" + b"\x11\xec" + vector(2, bytes(1216)) + b"\0\x1d" + vector(2, bytes(32))))
+PQ_SHARE = extension(
+    51, vector(2, b"\x4a\x4a\0\1\0" + b"\x11\xec" + vector(2, bytes(1216)) + b"\0\x1d" + vector(2, bytes(32)))
+)
 ECH_OUTER = extension(0xFE0D, b"\0" + b"\0\1\0\1" + b"\x2a" + vector(2, bytes(32)) + vector(2, bytes(239)))
 ALPN = extension(16, vector(2, b"\2\x0a\x0a\2h2\x08http/1.1"))
 OVERHEAD = len(records(message(NAME + extension(21, b""))))
@@ -81,7 +83,10 @@ ILLEGAL: dict[str, tuple[bytes, bytes | None]] = {  # what answers it; None: any
     "the name twice": (records(message(NAME + NAME)), alert(DECODE_ERROR)),
     "odd ciphers": (records(message(NAME, ciphers=b"\x13\x01\0")), alert(DECODE_ERROR)),
     "17 KiB": (records(message(NAME + extension(21, bytes(17_000)))), alert(DECODE_ERROR)),
-    "16 KiB and a byte": (records(message(NAME + extension(21, bytes(16385 - OVERHEAD)))), alert(DECODE_ERROR)),
+    "16 KiB and a byte": (
+        records(message(NAME + extension(21, bytes(16385 - OVERHEAD)))),
+        alert(DECODE_ERROR),
+    ),
     "record of 0 bytes": (b"\x16\3\1\0\0" + records(message(NAME)), alert(DECODE_ERROR)),
     "record of 65535 bytes": (b"\x16\3\1\xff\xff", alert(DECODE_ERROR)),
     "record version 2.0": (records(message(NAME), version=b"\2\0"), alert(DECODE_ERROR)),
@@ -143,7 +148,9 @@ async def converse(scene: Scene, pieces: list[bytes], *, end: bool, pause_s: flo
     return answer
 
 
-@pytest.mark.parametrize("cut", ["whole", "1 byte per segment", "1400 bytes per segment", "after the record header"])
+@pytest.mark.parametrize(
+    "cut", ["whole", "1 byte per segment", "1400 bytes per segment", "after the record header"]
+)
 @pytest.mark.parametrize("form", LEGAL)
 async def test_a_legal_hello_routes_untouched(routed: tuple[Scene, list[bytes]], form: str, cut: str) -> None:
     scene, got = routed
@@ -167,7 +174,9 @@ async def test_an_illegal_hello_is_answered_or_closed(
 ) -> None:
     scene, got = routed
     hello, wanted = ILLEGAL[form]
-    pieces = [hello] if cut == "whole" or len(hello) > 3000 else [hello[at : at + 1] for at in range(len(hello))]
+    pieces = (
+        [hello] if cut == "whole" or len(hello) > 3000 else [hello[at : at + 1] for at in range(len(hello))]
+    )
     began = time.monotonic()
     answer = await converse(scene, pieces, end=False)
     assert time.monotonic() - began < HELLO_S + 0.5
@@ -189,7 +198,9 @@ async def test_a_hello_that_never_ends_is_closed_at_the_deadline(
     assert got == []
 
 
-async def test_a_hello_that_trickles_is_closed_at_the_same_deadline(routed: tuple[Scene, list[bytes]]) -> None:
+async def test_a_hello_that_trickles_is_closed_at_the_same_deadline(
+    routed: tuple[Scene, list[bytes]],
+) -> None:
     scene, got = routed
     began = time.monotonic()
     pieces = [bytes((byte,)) for byte in client_hello(SITE)[:20]]
@@ -198,7 +209,9 @@ async def test_a_hello_that_trickles_is_closed_at_the_same_deadline(routed: tupl
     assert got == []
 
 
-async def test_a_hello_that_stops_halfway_is_closed_with_the_visitor(routed: tuple[Scene, list[bytes]]) -> None:
+async def test_a_hello_that_stops_halfway_is_closed_with_the_visitor(
+    routed: tuple[Scene, list[bytes]],
+) -> None:
     scene, got = routed
     began = time.monotonic()
     assert await converse(scene, [client_hello(SITE)[:300]], end=True) == b""
@@ -206,7 +219,9 @@ async def test_a_hello_that_stops_halfway_is_closed_with_the_visitor(routed: tup
     assert got == []
 
 
-@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n", b"OPTIONS * HTTP/1.0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_line", [b"GET / HTTP/1.1\r\nHost: app.example\r\n\r\n", b"OPTIONS * HTTP/1.0\r\n\r\n"]
+)
 async def test_plain_http_is_told_that_this_is_a_tls_port(
     routed: tuple[Scene, list[bytes]], request_line: bytes
 ) -> None:
@@ -219,4 +234,6 @@ async def test_plain_http_is_told_that_this_is_a_tls_port(
 async def test_openssl_reads_our_refusal_as_what_it_is(routed: tuple[Scene, list[bytes]]) -> None:
     scene, _ = routed
     with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
-        await asyncio.open_connection(scene.address, scene.port, ssl=scene.trust(), server_hostname="other.example")
+        await asyncio.open_connection(
+            scene.address, scene.port, ssl=scene.trust(), server_hostname="other.example"
+        )

@@ -37,7 +37,12 @@ async def asked(scene: Scene, *options: str, host: str = SITE) -> dict[str, obje
 
 @pytest.mark.parametrize(
     ("options", "version"),
-    [(("--http2",), "2"), (("--http1.1",), "1.1"), (("--no-alpn",), "1.1"), (("--http1.1", "--tls-max", "1.2"), "1.1")],
+    [
+        (("--http2",), "2"),
+        (("--http1.1",), "1.1"),
+        (("--no-alpn",), "1.1"),
+        (("--http1.1", "--tls-max", "1.2"), "1.1"),
+    ],
 )
 async def test_an_h2c_origin_gets_the_version_that_the_visitor_negotiated(
     scene: Scene, options: tuple[str, ...], version: str
@@ -190,10 +195,7 @@ async def test_several_sites_and_the_most_specific_match(scene: Scene) -> None:
         ports = [await stack.enter_async_context(running(Site(name))) for name in names]
         kinds: list[Kind] = ["http", "h2c", "h2c", "http"]
         await scene.publish(
-            {
-                name: scene.origin(kind, port)
-                for name, kind, port in zip(names, kinds, ports, strict=True)
-            }
+            {name: scene.origin(kind, port) for name, kind, port in zip(names, kinds, ports, strict=True)}
         )
         for host, served in (
             ("app.example", "app.example"),
@@ -205,7 +207,9 @@ async def test_several_sites_and_the_most_specific_match(scene: Scene) -> None:
             assert (await asked(scene, "--http2", host=host))["name"] == served
         for host in ("dev.example", "x.b.dev.example", "x.app.example", "other.example"):
             with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
-                await asyncio.open_connection(scene.address, scene.port, ssl=scene.trust(), server_hostname=host)
+                await asyncio.open_connection(
+                    scene.address, scene.port, ssl=scene.trust(), server_hostname=host
+                )
         await scene.publish({"*.dev.example": scene.origin("http", ports[2])})
         assert (await asked(scene, host="a.dev.example"))["name"] == "*.dev.example"
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):

@@ -48,7 +48,9 @@ async def test_curl(scene: Scene, kind: Kind, version: str) -> None:
     async with published(scene, kind) as site:
         page = await run(curl, *scene.curl(version, f"{scene.base}/"))
         assert (page.stdout, page.stderr) == (PAGE, "")
-        upload = await run(curl, *scene.curl(version, "--data-binary", "@-", f"{scene.base}/hash"), given=BODY)
+        upload = await run(
+            curl, *scene.curl(version, "--data-binary", "@-", f"{scene.base}/hash"), given=BODY
+        )
         assert json.loads(upload.stdout) == {"sha256": hashlib.sha256(BODY).hexdigest(), "size": len(BODY)}
         download = await run(curl, *scene.curl(version, f"{scene.base}/bytes/3000000"))
         assert hashlib.sha256(download.stdout).hexdigest() == expected(3_000_000)
@@ -77,10 +79,15 @@ async def test_httpx(scene: Scene, kind: Kind) -> None:
                 url = f"https://{scene.address}:{scene.port}"
                 headers = {"host": f"{SITE}:{scene.port}"}
                 answers = await asyncio.gather(
-                    *(visitor.get(f"{url}/bytes/200000", headers=headers, extensions=extensions) for _ in range(8))
+                    *(
+                        visitor.get(f"{url}/bytes/200000", headers=headers, extensions=extensions)
+                        for _ in range(8)
+                    )
                 )
                 assert {hashlib.sha256(each.content).hexdigest() for each in answers} == {expected(200_000)}
-                upload = await visitor.post(f"{url}/hash", headers=headers, extensions=extensions, content=BODY)
+                upload = await visitor.post(
+                    f"{url}/hash", headers=headers, extensions=extensions, content=BODY
+                )
                 assert upload.json()["sha256"] == hashlib.sha256(BODY).hexdigest()
                 assert upload.http_version == ("HTTP/2" if http2 and kind in HTTP_2 else "HTTP/1.1")
     assert len(site.asked) == 18
@@ -117,9 +124,7 @@ async def visitor_of(scene: Scene) -> AsyncGenerator[aiohttp.ClientSession]:
     """An aiohttp visitor for whom the site's name is the worker's address."""
 
     class Names(aiohttp.abc.AbstractResolver):
-        async def resolve(
-            self, host: str, port: int = 0, family: int = 0
-        ) -> list[aiohttp.abc.ResolveResult]:
+        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[aiohttp.abc.ResolveResult]:
             return [
                 aiohttp.abc.ResolveResult(
                     hostname=host, host=scene.address, port=port, family=family, proto=0, flags=0

@@ -101,10 +101,11 @@ def check(
     if qe_body is not None and _is_kind(findings, "qe_identity", qe_body, ("TD_QE", 2)):
         identity = tcb_info.qe_identity(qe_body)
         _check_dates(findings, "qe_identity", identity.issued, identity.next_update, now)
-    crls = x509_path.load_crl(given.root_ca_crl), x509_path.load_crl(given.pck_crl)
     _check_crl_issuer(findings, given, chain, roots, loaded)
-    _check_crl(findings, "root_ca_crl", crls[0], chain.root, [chain.ca, *signers], now)
-    _check_crl(findings, "pck_crl", crls[1], chain.ca, [chain.leaf], now)
+    crls = (
+        _check_crl(findings, "root_ca_crl", given.root_ca_crl, chain.root, [chain.ca, *signers], now),
+        _check_crl(findings, "pck_crl", given.pck_crl, chain.ca, [chain.leaf], now),
+    )
     return CheckedCollateral(tcb_info=info, qe_identity=identity, signers=signers, crls=crls)
 
 
@@ -214,15 +215,16 @@ def _check_crl_issuer(
 def _check_crl(
     findings: Findings,
     name: str,
-    crl: RevocationList,
+    data: bytes,
     issuer: Certificate,
     subjects: list[Certificate],
     now: int,
-) -> None:
+) -> RevocationList:
+    crl = x509_path.load_crl(data)
     findings.require(
         crl.issuer == issuer.subject
         and not crl.critical
-        and pck.is_signed_by(crl.signature, crl.tbs, issuer),
+        and pck.is_signed_by(data, crl.tbs, crl.signature, issuer),
         f"revocation.{name}.signature",
         Reason.REVOCATION_UNKNOWN,
         expected=f"a complete list signed by {pck.common_name(issuer)!r}",
@@ -249,3 +251,4 @@ def _check_crl(
         source=f"the revocation list {name}",
         remedy="Intel revoked this certificate: the platform needs a TCB recovery or replacement",
     )
+    return crl

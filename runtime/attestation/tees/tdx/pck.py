@@ -38,6 +38,8 @@ _PEM_BLOCK = re.compile(
     rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\r\n]{1,8192}-----END CERTIFICATE-----[\r\n]*"
 )
 
+_ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")  # AlgorithmIdentifier, RFC 5758, section 3.2
+
 MAX_CHAIN_SIZE = 16 * 1024  # bytes of PEM; Intel's are under 4 KiB
 
 
@@ -182,7 +184,7 @@ def _check(
         remedy="a certificate of this shape was not made by Intel: find out who made it",
     )
     signed = findings.require(
-        is_signed_by(certificate.signature, certificate.tbs, parent),
+        is_signed_by(certificate.der, certificate.tbs, certificate.signature, parent),
         f"{stage}.signature.{role}",
         Reason.CHAIN,
         expected=f"an ECDSA SHA-256 signature by {common_name(parent)!r}",
@@ -211,8 +213,13 @@ def common_name(certificate: Certificate) -> str:
     return next((text for oid, text in certificate.attributes if oid == _COMMON_NAME), "(none)")
 
 
-def is_signed_by(signature: bytes, tbs: bytes, parent: Certificate) -> bool:
-    """Tell whether the parent's P-256 key made this DER signature with SHA-256."""
+def is_signed_by(der: bytes, tbs: bytes, signature: bytes, parent: Certificate) -> bool:
+    """Tell whether a certificate or list says, in DER, that the parent's P-256 key signed it with SHA-256,
+    and whether it did. The frame around what is signed has one spelling: nothing in it is free to change.
+    """
+    body = tbs + _ECDSA_SHA256 + bytes([0x03, len(signature) + 1, 0]) + signature
+    size = len(body)
+    head = bytes([0x30, 0x81, size]) if size < 0x100 else b"\x30\x82" + size.to_bytes(2, "big")
     key = parent.public_key
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         return False
@@ -220,4 +227,4 @@ def is_signed_by(signature: bytes, tbs: bytes, parent: Certificate) -> bool:
         key.verify(signature, tbs, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature:
         return False
-    return True
+    return der == head + body

@@ -118,7 +118,7 @@ def _collateral(
 ) -> CheckedCollateral:
     if given is None:
         findings.require(
-            False,
+            given is not None,
             "endorsements.collateral",
             COLLATERAL,
             expected="TCB info, QE identity and revocation lists",

@@ -32,7 +32,8 @@ def test_early_paravisors() -> None:
 
 
 def test_other_members_of_the_machine_are_passed_over() -> None:
-    assert runtime_data.parse(azure.runtime_json(**{"vm-configuration": MACHINE | {"new": [1]}}))
+    found = runtime_data.parse(azure.runtime_json(**{"vm-configuration": MACHINE | {"new": [1]}}))
+    assert found.vm_unique_id == azure.VM_UNIQUE_ID
 
 
 def machine(**changes: Any) -> dict[str, Any]:

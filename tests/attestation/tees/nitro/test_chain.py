@@ -168,6 +168,16 @@ def test_a_name_is_one_common_name() -> None:
         assert chain.common_name(changed) == ""
 
 
+def test_a_right_signature_under_the_name_of_another_algorithm() -> None:
+    sha384, sha512 = bytes.fromhex("06082a8648ce3d040303"), bytes.fromhex("06082a8648ce3d040304")
+    tbs = x509.load_der_x509_certificate(LEAF.der).tbs_certificate_bytes.replace(sha384, sha512)
+    signature = FAKE.authorities[-1].key.sign(tbs, ec.ECDSA(hashes.SHA384()))
+    body = tbs + b"\x30\x0a" + sha512 + bytes([3, len(signature) + 1, 0]) + signature
+    der = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    leaf = Issued(LEAF.common_name, LEAF.key, der)
+    assert checked(load(FAKE, leaf), FAKE.roots()) == {"chain.signature.leaf": Reason.CHAIN}
+
+
 # Revocation lists
 
 

@@ -174,3 +174,15 @@ def test_the_pck_chain_may_come_along_and_is_not_used() -> None:
         accept(collateral=MACHINE.collateral({"pck_certificate_chain": "anything"})).tcb_evaluation_number
         == 19
     )
+
+
+def test_the_frame_around_a_list_is_not_free() -> None:
+    good = pck_crl()
+    at = good.rindex(bytes.fromhex("06082a8648ce3d040302")) + 9
+    with pytest.raises(MalformedError, match="Inner and outer"):
+        accept(collateral=collateral(pck_crl=good[:at] + b"\3" + good[at + 1 :]))
+
+
+def test_what_a_stranger_signed_is_not_read() -> None:
+    given = collateral(signer=MACHINE.intel.signer(issuer_key=OTHER_KEY), tcb_info=tcb_info(id="SGX"))
+    assert refused(collateral=given) == {"collateral.tcb_info.signature.signer": "chain"}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees.tdx import pck, verify
 from runtime.attestation.tees.tdx.pck import INTEL_ROOT
 from runtime.attestation.x509_path import Certificate
 from runtime.errors import MalformedError
+from tests.fakes import intel as fakes
 from tests.fakes.intel import NOW
 from tests.fakes.intel_certificates import (
     PLATFORM_CA,
@@ -135,3 +138,13 @@ def test_one_nul_may_end_a_chain() -> None:
 def test_the_pin_is_intel_s() -> None:
     assert INTEL_ROOT.kind == "hardware"
     assert INTEL_ROOT.sha256.hex() == "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
+
+
+def test_the_frame_around_a_certificate_is_not_free() -> None:
+    leaf = MACHINE.intel.pck().public_bytes(Encoding.DER)
+    algorithm = bytes.fromhex("06082a8648ce3d040302")
+    at = leaf.rindex(algorithm) + len(algorithm) - 1
+    other = leaf[:at] + b"\3" + leaf[at + 1 :]  # says SHA-384 outside, where nothing is signed
+    block = b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(other) + b"-----END CERTIFICATE-----\n"
+    chain = block + fakes.pem(MACHINE.intel.ca(), MACHINE.root)
+    assert set(refused(MACHINE.intel.quote(chain))) == {"chain.signature.leaf"}

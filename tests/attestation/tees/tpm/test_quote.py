@@ -17,6 +17,7 @@ from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.tees.tpm import attest, pcrs, public
 from runtime.attestation.tees.tpm.pcrs import PcrValues
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, verify
+from runtime.attestation.tees.tpm.signature import Format
 from runtime.errors import MalformedError
 from tests.fakes import tpm
 from tests.fakes.tpm import SHA256, SHA384, FakeQuote, FakeTpm
@@ -75,7 +76,7 @@ def test_what_a_tpm_quotes_is_believed() -> None:
 
 @pytest.mark.parametrize("key", [tpm.rsa_key("ak"), tpm.ec_key("ak")])
 def test_bare_signatures_of_either_kind(key: tpm.PrivateKey) -> None:
-    form = "rsa-pkcs1" if key is AK else "ecdsa-der"
+    form: Format = "rsa-pkcs1" if key is AK else "ecdsa-der"
     bare = replace(evidence(), signature=tpm.sign(key, SIGNED.message), signature_format=form)
     assert not failed(bare, key=key)
 

@@ -16,7 +16,7 @@ from tests.fakes.tpm import SHA1, SHA256, SHA384
 
 MESSAGE = b"message"
 RSA, EC = tpm.rsa_key("ak"), tpm.ec_key("ak")
-FORMS = {
+FORMS: dict[str, tuple[bytes, signature.Format, tpm.PrivateKey, tpm.PrivateKey]] = {
     "tpmt rsa": (tpm.tpmt(RSA, MESSAGE), "tpmt", RSA, EC),
     "tpmt ecdsa": (tpm.tpmt(EC, MESSAGE), "tpmt", EC, RSA),
     "rsa-pkcs1": (tpm.sign(RSA, MESSAGE), "rsa-pkcs1", RSA, EC),
@@ -27,7 +27,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_the_signer_and_nobody_else_made_it(form: str) -> None:
     data, spelled, key, other = FORMS[form]
-    found = signature.parse(data, spelled)  # type: ignore[arg-type]  # one of the forms, as text
+    found = signature.parse(data, spelled)
     assert signature.hash_of(found, bytes(32)) == SHA256
     assert signature.made_by(key.public_key(), found, SHA256, MESSAGE)
     assert not signature.made_by(key.public_key(), found, SHA256, MESSAGE + b"!")
@@ -58,9 +58,11 @@ def test_the_hash_is_the_one_both_agree_on() -> None:
         (b"\x30\x00", "ecdsa-der", "no ECDSA-Sig-Value", 0),
     ],
 )
-def test_what_is_no_signature_is_refused(data: bytes, form: str, text: str, offset: int | None) -> None:
+def test_what_is_no_signature_is_refused(
+    data: bytes, form: signature.Format, text: str, offset: int | None
+) -> None:
     with pytest.raises(MalformedError, match=text) as refusal:
-        signature.parse(data, form)  # type: ignore[arg-type]  # one of the forms, as text
+        signature.parse(data, form)
     assert refusal.value.offset == offset
 
 
