@@ -134,7 +134,7 @@ def _text(measured: Measured, versions: Mapping[str, str], about: Mapping[str, o
         for name, one in found.items()
     ]
     slow = [
-        f"slow     {name:14} p99 {one.alone_ms:.2f} ms alone, {one.beside_ms:.2f} ms beside 1 stalled + 16 bulk"
+        f"slow     {name:14} p99 {one.alone_ms:.2f} ms alone, {one.beside_ms:.2f} beside 1 stalled + 16 bulk"
         for name, one in measured.slow.items()
     ]
     parts = [

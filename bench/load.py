@@ -27,7 +27,8 @@ _BROWSER = (
     "Accept-Language: en-US,en;q=0.5",
     "Accept-Encoding: gzip, deflate, br, zstd",
     "Referer: https://shop.example/catalogue/chairs?page=2&sort=price",
-    "Cookie: session=6f1c0d1f8a7b4c0e9d2a3b4c5d6e7f80; theme=dark; consent=eyJ2IjoxLCJhIjp0cnVlfQ; cart=3fa85f64-5717-4562",
+    "Cookie: session=6f1c0d1f8a7b4c0e9d2a3b4c5d6e7f80; theme=dark; consent=eyJ2IjoxLCJhIjp0cnVlfQ; "
+    "cart=3fa85f64-5717-4562-b3fc-2c963f66afa6",
     "Upgrade-Insecure-Requests: 1",
     "Sec-Fetch-Dest: document",
     "Sec-Fetch-Mode: navigate",

@@ -20,7 +20,7 @@ _SETTLE_S = 1.0
 _PATIENCE = 10
 _STILL_KIB = 128
 _SMALL_CONNECTIONS = 8
-_SMALL_S = 4
+_SMALL_S = 2
 _PACE = "4M"  # bytes/s of each of the 16 bulk streams: about half a Gbit/s in all
 
 
@@ -81,7 +81,7 @@ def slow_reader(processes: Processes, load: Load, running: Running, *, rounds: i
     for _ in range(rounds):
         alone.append(_small_p99(load, running))
         with _holding(processes, running, 1, "stalled"):
-            bulk = load.curl(running, streams=16, up=False, rate=_PACE, again=4)
+            bulk = load.curl(running, streams=16, up=False, rate=_PACE, again=2)
             time.sleep(0.5)
             beside.append(_small_p99(load, running))
             bulk.terminate()

@@ -41,6 +41,10 @@ def _missing() -> str | None:
     return None
 
 
+def _version() -> str:
+    return output(["ssh", "-V"]).partition(",")[0].strip()
+
+
 def _key(path: Path) -> str:
     key = ec.generate_private_key(ec.SECP256R1())
     path.touch(mode=0o600)
@@ -88,6 +92,6 @@ def _start(processes: Processes, material: Material, origin: int) -> Running:
 SSH_REVERSE = System(
     name="ssh -R",
     missing=_missing,
-    version=lambda: output(["ssh", "-V"]).partition(",")[0].strip(),
+    version=_version,
     start=_start,
 )

@@ -27,7 +27,7 @@ from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.appraiser import ProcessAppraiser
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
-from runtime.channel.session import Party
+from runtime.channel.party import Party
 from runtime.clock import TrustedClock
 from runtime.commands import metrics, routes
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings

@@ -75,13 +75,16 @@ def read(data: bytes) -> Routes:
 def _route(entry: dict[str, Any], path: str, problems: list[Problem]) -> Route | None:
     kind, _, authority = entry["service"].partition("://")
     host, _, port_text = authority.rpartition(":")
-    host = host.strip("[]")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
     where = f"{path}.service"
     if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text) <= 65535:
         problems.append(Problem(where, f'is "{entry["service"]}", want {kind}://address:port'))
         return None
     pinned, pins = kind in _PINNED, entry.get("origin_certificate_sha256", ())
     problem = _wrong_host(kind, host)
+    if not problem and (":" in host) is not bracketed:
+        problem = "an IPv6 address, and nothing else, in brackets"
     if problem:
         problems.append(Problem(where, f'names "{host}", want {problem}'))
     certificate = entry.get("certificate")

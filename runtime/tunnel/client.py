@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtime.channel.session import Party
+from runtime.channel.party import Party
 from runtime.documents.routes import Routes
 from runtime.documents.settings import ClientSettings
 from runtime.errors import UnreachableError, UsageError

@@ -18,13 +18,7 @@ except ImportError:
 else:
     FAST = True
 
-try:
-    import aiofastnet  # optional: the extra `speed`. The same OpenSSL, half the CPU of a record (docs/performance.md)
-except ImportError:
-    aiofastnet = None
-
 ALPN = "tunnel-data/1"
-SHUTDOWN_S = 1.0  # for a close_notify to be answered
 SHUTDOWN_S = 1.0  # for a close_notify to be answered
 
 
@@ -78,7 +72,7 @@ async def listen(
     handshake_s: float,
     backlog: int,
 ) -> asyncio.AbstractServer:
-    """Listen on a bound socket."""
+    """Serve the data port on a bound socket."""
     if FAST:
         return await aiofastnet.create_server(
             loop,
@@ -102,58 +96,15 @@ async def listen(
 async def dial(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], address: tuple[str, int]
 ) -> None:
-    """Connect, and end the handshake; the factory's protocol has the transport then. Raises OSError."""
-    host, port = address
+    """Connect to a data port. `connection_made` comes after the handshake. Raises OSError."""
     context = client_context()
     if FAST:
+        # It refuses an empty server_hostname; the address it takes instead is never checked or, being an
+        # IP address, sent.
         await aiofastnet.create_connection(
-            loop, factory, host, port, ssl=context, ssl_shutdown_timeout=SHUTDOWN_S
-        )
-        return
-    await loop.create_connection(factory, host, port, ssl=context, ssl_shutdown_timeout=SHUTDOWN_S)
-
-
-async def listen(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.Protocol],
-    *,
-    sock: socket.socket,
-    context: ssl.SSLContext,
-    handshake_s: float,
-    backlog: int,
-) -> asyncio.AbstractServer:
-    """Listen on a bound socket."""
-    if aiofastnet is not None:
-        return await aiofastnet.create_server(
-            loop,
-            factory,
-            sock=sock,
-            ssl=context,
-            ssl_handshake_timeout=handshake_s,
-            ssl_shutdown_timeout=SHUTDOWN_S,
-            backlog=backlog,
-        )
-    return await loop.create_server(
-        factory,
-        sock=sock,
-        ssl=context,
-        ssl_handshake_timeout=handshake_s,
-        ssl_shutdown_timeout=SHUTDOWN_S,
-        backlog=backlog,
-    )
-
-
-async def dial(
-    loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], address: tuple[str, int]
-) -> None:
-    """Connect, and end the handshake; the factory's protocol has the transport then. Raises OSError."""
-    host, port = address
-    context = client_context()
-    if aiofastnet is not None:
-        await aiofastnet.create_connection(
-            loop, factory, host, port, ssl=context, server_hostname="", ssl_shutdown_timeout=SHUTDOWN_S
+            loop, factory, *address, ssl=context, ssl_shutdown_timeout=SHUTDOWN_S
         )
         return
     await loop.create_connection(
-        factory, host, port, ssl=context, server_hostname="", ssl_shutdown_timeout=SHUTDOWN_S
+        factory, *address, ssl=context, server_hostname="", ssl_shutdown_timeout=SHUTDOWN_S
     )

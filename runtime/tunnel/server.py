@@ -16,14 +16,17 @@ from dataclasses import dataclass, field
 from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
-from runtime.channel.session import Party, Session
+from runtime.channel.party import Party
+from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
 from runtime.documents.fleet import Member
 from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
 from runtime.tunnel import control, session_messages
 from runtime.tunnel.limits import Limits
-from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.renewal import LATE_S, SOONEST_S, due_in
+from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.together import run_together
 from runtime.tunnel.workers import WorkerPool
 
 log = logging.getLogger("tunnel.server")
@@ -39,9 +42,11 @@ class LiveSession:
 
     session: Session
     since: float  # monotonic seconds
+    offered: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
     ended_by: str = ""
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    ask: asyncio.Event = field(default_factory=asyncio.Event)  # the document changed: attest again now
+    attested: asyncio.Event = field(default_factory=asyncio.Event)  # set after each epoch
 
 
 class TunnelServer:
@@ -95,6 +100,8 @@ class TunnelServer:
         for live in list(self._live.values()):
             if self._member(live.session) is None:
                 self._end(live, "not_a_member")
+            else:
+                live.ask.set()
 
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""
@@ -157,25 +164,34 @@ class TunnelServer:
         self._live[session.id] = live
         log.info("session established", extra={"fields": self._fields(session)})
         try:
-            await self.workers.announce(
-                control.Session(
-                    session=session.id,
-                    member=session.peer.member,
-                    epoch=session.epoch,
-                    join_secret=session.join_secret,
-                )
-            )
+            await self._announce(session)
             plan = DataPlan(certificate_sha256=self._data_key.certificate_sha256.hex(), ports=self._ports)
             await session.send(session_messages.encode(plan))
-            await self._talk(live)
+            # Attestation first: of two that end at once, its reason is the one to tell.
+            await run_together(
+                self._answer_attestations(live), self._ask_for_attestation(live), self._talk(live)
+            )
         except PeerError as error:
             if not live.ended_by:
                 live.ended_by = error.code
+        except TunnelError as error:
+            live.ended_by = error.code
+            raise  # a later attestation was refused: logged and counted like a first one
         finally:
             self._live.pop(session.id, None)
             reason = live.ended_by or "closed"
             await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
             log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
+
+    async def _announce(self, session: Session) -> None:
+        await self.workers.announce(
+            control.Session(
+                session=session.id,
+                member=session.peer.member,
+                epoch=session.epoch,
+                join_secret=session.join_secret,
+            )
+        )
 
     async def _talk(self, live: LiveSession) -> None:
         while True:
@@ -186,7 +202,8 @@ class TunnelServer:
                 raise PeerError("silent", f"nothing heard for {SILENCE_S:g} s") from error
             match message:
                 case Offer(hostnames=hostnames):
-                    await self._answer(live, hostnames)
+                    live.offered = hostnames
+                    await self._answer(live)
                 case Ping(n=n):
                     await live.session.send(session_messages.encode(Pong(n=n)))
                 case Goaway(reason=reason):
@@ -198,12 +215,41 @@ class TunnelServer:
                 case _:
                     raise PeerError("out_of_turn", f"{type(message).__name__} is not a client's to send")
 
-    async def _answer(self, live: LiveSession, hostnames: tuple[str, ...]) -> None:
+    async def _answer_attestations(self, live: LiveSession) -> None:
+        """See each later epoch through, and give the workers its secret before anything uses it."""
+        while True:
+            await live.session.answer_attestation(secrets.token_bytes(32))
+            await self._announce(live.session)
+            live.attested.set()
+            log.info("session attested again", extra={"fields": self._fields(live.session)})
+            await self._answer(live)  # the document may grant other hostnames now
+
+    async def _ask_for_attestation(self, live: LiveSession) -> None:
+        """Ask when the document changed, or when the client lets its time pass; then wait, but not long."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due_in(live.session, self._party) + LATE_S):
+                    await live.ask.wait()
+            if not live.ask.is_set() and due_in(live.session, self._party) > SOONEST_S:
+                continue  # it attested by itself meanwhile
+            reason = "document" if live.ask.is_set() else "due"
+            live.ask.clear()
+            if live.offered:
+                await self._answer(live)  # a hostname that the document takes away gets no new stream now
+            live.attested.clear()
+            await live.session.send(session_messages.encode(AttestAgain(reason=reason)))
+            try:
+                async with asyncio.timeout(LATE_S):
+                    await live.attested.wait()
+            except TimeoutError as error:
+                raise PeerError("timeout", f"the client did not attest again within {LATE_S:g} s") from error
+
+    async def _answer(self, live: LiveSession) -> None:
         member = self._member(live.session)
         if member is None:
             raise PeerError("not_a_member", "the fleet document in force no longer lists this member")
-        live.granted = tuple(name for name in hostnames if member.may_publish(name))
-        not_granted = tuple(name for name in hostnames if name not in live.granted)
+        live.granted = tuple(name for name in live.offered if member.may_publish(name))
+        not_granted = tuple(name for name in live.offered if name not in live.granted)
         await self.workers.tell(control.Grant(session=live.session.id, hostnames=live.granted))
         await live.session.send(
             session_messages.encode(Answer(granted=live.granted, not_granted=not_granted))

@@ -5,6 +5,7 @@ client → server   offer       hostnames of the client's routes; replaces the o
 server → client   answer      granted, not_granted
 client → server   ping        n      the client asks, the server answers
 server → client   pong        n
+server → client   attest_again  reason: begin the next epoch now
 either            goaway      reason, retry_after_s: no new streams, then the session ends
 """
 
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from runtime.errors import MalformedError
+from runtime.tunnel.routing import normal_pattern
 
 MAX_HOSTNAMES = 256  # as many routes as routes.json may hold
 MAX_PORTS = 64  # as many workers as settings.json may ask for
@@ -58,6 +60,13 @@ class Pong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttestAgain:
+    """The client is to begin the next epoch."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Goaway:
     """The sender will end the session: no new streams."""
 
@@ -65,13 +74,14 @@ class Goaway:
     retry_after_s: int
 
 
-ControlMessage = DataPlan | Offer | Answer | Ping | Pong | Goaway
+ControlMessage = DataPlan | Offer | Answer | Ping | Pong | AttestAgain | Goaway
 _KINDS: dict[str, type[ControlMessage]] = {
     "data_plan": DataPlan,
     "offer": Offer,
     "answer": Answer,
     "ping": Ping,
     "pong": Pong,
+    "attest_again": AttestAgain,
     "goaway": Goaway,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
@@ -99,9 +109,7 @@ def _field(name: str, value: Any) -> Any:
         case "ports":
             return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
         case "hostnames" | "granted" | "not_granted":
-            return _list(
-                name, value, MAX_HOSTNAMES, lambda item: isinstance(item, str) and 0 < len(item) <= 253
-            )
+            return _list(name, value, MAX_HOSTNAMES, _is_pattern)
         case "n" | "retry_after_s":
             if type(value) is not int or not 0 <= value < 2**32:
                 raise MalformedError(WHAT, f"{name} is not an integer of 32 bits")
@@ -114,6 +122,14 @@ def _field(name: str, value: Any) -> Any:
             if not isinstance(value, str) or len(value) > 200:
                 raise MalformedError(WHAT, f"{name} is not a text of at most 200 characters")
             return value
+
+
+def _is_pattern(item: Any) -> bool:
+    """Tell whether it is a hostname, or *.hostname, in its one spelling: workers take nothing else."""
+    try:
+        return isinstance(item, str) and normal_pattern(item) == item
+    except MalformedError:
+        return False
 
 
 def _list(name: str, value: Any, most: int, good: Any) -> tuple[Any, ...]:

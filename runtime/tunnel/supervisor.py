@@ -18,13 +18,16 @@ from dataclasses import dataclass, field
 from runtime.attestation.model import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
-from runtime.channel.session import Party, Session
-from runtime.errors import PeerError, TunnelError
+from runtime.channel.party import Party
+from runtime.channel.session import Session
+from runtime.errors import PeerError, TunnelError, UnreachableError
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
 from runtime.tunnel.limits import Limits
+from runtime.tunnel.renewal import due_in
 from runtime.tunnel.routing import SessionId
-from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.together import run_together
 
 log = logging.getLogger("tunnel.client")
 
@@ -34,6 +37,8 @@ SETTLED_S = 10.0  # a session that lived this long was good: the next pause star
 PING_EVERY_S = 5.0
 PONG_DEADLINE_S = 15.0  # a dead server is noticed within this (design §5)
 DATA_DEADLINE_S = 10.0
+JOIN_TRIES = 3
+JOIN_PAUSE_S = 0.3  # longer than the server needs to tell its workers a new epoch
 
 
 @dataclass(slots=True)
@@ -69,6 +74,7 @@ class Supervisor:
         self._port, self._party, self._limits = port, party, limits
         self._cap, self._routes = pause_cap_s, dict(routes)
         self._hurry = asyncio.Event()
+        self._again = asyncio.Event()  # attest again now
         self._session: Session | None = None
         self._connections: dict[int, DataConnection] = {}
         self._table = OriginTable(self._routes, frozenset())
@@ -96,6 +102,8 @@ class Supervisor:
         if session is not None and session.member_in(self._party.documents.current().document) is None:
             log.warning("server is no longer a member", extra={"fields": self._fields(session)})
             session.transport.close()
+        elif session is not None:
+            self._again.set()
 
     async def set_routes(self, routes: Mapping[str, Origin]) -> None:
         """Serve these routes from now on, and offer them; streams that are open stay."""
@@ -144,8 +152,14 @@ class Supervisor:
         return error
 
     async def _once(self) -> None:
-        async with asyncio.timeout(CONNECT_DEADLINE_S):
-            wire = await transport.connect(self.status.address, self._port, self._party.key)
+        try:
+            async with asyncio.timeout(CONNECT_DEADLINE_S):
+                wire = await transport.connect(self.status.address, self._port, self._party.key)
+        except TimeoutError as error:
+            message = (
+                f"{self.status.address} port {self._port} did not answer within {CONNECT_DEADLINE_S:g} s"
+            )
+            raise UnreachableError(message) from error
         try:
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
             await self._serve(session)
@@ -158,8 +172,11 @@ class Supervisor:
             wire.close()
 
     async def _serve(self, session: Session) -> None:
-        async with asyncio.timeout(DATA_DEADLINE_S):
-            plan = session_messages.decode(await session.receive())
+        try:
+            async with asyncio.timeout(DATA_DEADLINE_S):
+                plan = session_messages.decode(await session.receive())
+        except TimeoutError as error:
+            raise PeerError("timeout", "the server sent no data plan") from error
         if not isinstance(plan, DataPlan) or not plan.ports:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")
         self._session = session
@@ -173,33 +190,56 @@ class Supervisor:
         self._change("established")
         log.info("session established", extra={"fields": self._fields(session)})
         last_pong = [time.monotonic()]
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(session, last_pong))
-            tasks.create_task(self._ping(session, last_pong))
-            for worker in range(len(plan.ports)):
-                tasks.create_task(self._keep_joined(session, plan, worker, counters))
+        self._again.clear()
+        await run_together(
+            self._attest_again(session),
+            self._ping(session, last_pong),
+            self._listen(session, last_pong),
+            *(self._keep_joined(session, plan, worker, counters) for worker in range(len(plan.ports))),
+        )
+
+    async def _attest_again(self, session: Session) -> None:
+        """Begin a new epoch on time, when the document changed, or when the server asks for it."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(due_in(session, self._party)):
+                    await self._again.wait()
+            self._again.clear()
+            await session.attest_again(secrets.token_bytes(32))
+            self.status.peer = session.peer
+            log.info("session attested again", extra={"fields": self._fields(session)})
 
     async def _join(
         self, session: Session, plan: DataPlan, worker: int, counters: list[int]
     ) -> DataConnection:
-        counters[worker] += 1
-        ticket = JoinTicket(
-            session=SessionId(session.id),
-            epoch=session.epoch,
-            worker=worker,
-            counter=counters[worker],
-            secret=session.join_secret,
-            certificate_sha256=bytes.fromhex(plan.certificate_sha256),
-        )
-        connection = await data.connect(
-            (self.status.address, plan.ports[worker]),
-            ticket=ticket,
-            origins=self._table,
-            limits=self._limits,
-            deadline_s=DATA_DEADLINE_S,
-        )
-        self.status.connections += 1
-        return connection
+        """Open one data connection; a refusal while the epoch changes is tried again with the new secret."""
+        tries = 0
+        while True:
+            counters[worker] += 1
+            ticket = JoinTicket(
+                session=SessionId(session.id),
+                epoch=session.epoch,
+                worker=worker,
+                counter=counters[worker],
+                secret=session.join_secret,
+                certificate_sha256=bytes.fromhex(plan.certificate_sha256),
+            )
+            try:
+                connection = await data.connect(
+                    (self.status.address, plan.ports[worker]),
+                    ticket=ticket,
+                    origins=self._table,
+                    limits=self._limits,
+                    deadline_s=DATA_DEADLINE_S,
+                )
+            except PeerError as error:
+                tries += 1
+                if error.code != "join_refused" or tries == JOIN_TRIES:
+                    raise
+                await asyncio.sleep(JOIN_PAUSE_S)
+            else:
+                self.status.connections += 1
+                return connection
 
     async def _keep_joined(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> None:
         """Replace a data connection that is lost; if the worker takes none, the session is over."""
@@ -219,6 +259,8 @@ class Supervisor:
                     self._granted(session, granted, not_granted)
                 case Pong():
                     last_pong[0] = time.monotonic()
+                case AttestAgain():
+                    self._again.set()
                 case Goaway(reason=reason):
                     # The server closes its listener next; its streams may end, then we dial again.
                     log.info("server drains", extra={"fields": {**self._fields(session), "reason": reason}})

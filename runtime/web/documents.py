@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import aiohttp
 
-from runtime.channel.session import Clock, CurrentDocument
+from runtime.channel.party import Clock, CurrentDocument
 from runtime.documents import dsse, fleet, times
 from runtime.documents.settings import Settings
 from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
@@ -23,6 +23,7 @@ log = logging.getLogger("tunnel.documents")
 POLL_S = 30.0
 FIRST_POLL_S = 1.0  # while there is no document, nothing is served
 DEADLINE_S = 10.0  # one URL
+LEAST_PAUSE_S = 0.2
 
 
 class PublishedDocuments:
@@ -32,6 +33,7 @@ class PublishedDocuments:
         self._settings, self._clock, self._poll_s = settings, clock, poll_s
         self._current: CurrentDocument | None = None
         self._first = asyncio.Event()
+        self._soon = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
 
     def current(self) -> CurrentDocument:
@@ -47,6 +49,10 @@ class PublishedDocuments:
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` after each new version."""
         self._listeners.append(listener)
+
+    def refresh(self) -> None:
+        """Ask the URLs again at once, whatever the polling interval."""
+        self._soon.set()
 
     async def first(self) -> CurrentDocument:
         """Wait for the first document that verifies."""
@@ -67,7 +73,7 @@ class PublishedDocuments:
                     )
                     log.warning(waiting, extra={"fields": {"detail": problem}})
                 said = problem
-                await asyncio.sleep(self._poll_s if self._current is not None else FIRST_POLL_S)
+                await self._pause(self._poll_s if self._current is not None else FIRST_POLL_S)
 
     def accept(self, envelope: bytes) -> bool:
         """Put a document in force if it is newer; returns whether it is.
@@ -106,6 +112,15 @@ class PublishedDocuments:
         for listener in self._listeners:
             listener()
         return True
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
+        except TimeoutError:
+            return
+        self._soon.clear()
+        await asyncio.sleep(LEAST_PAUSE_S)  # however often peers say that they have a newer one
 
     async def _poll(self, session: aiohttp.ClientSession) -> str:
         """Ask each URL; the newest good answer wins. Returns what went wrong if none was good."""

@@ -16,7 +16,8 @@ from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
-from runtime.channel.session import CurrentDocument, Party, Session
+from runtime.channel.party import CurrentDocument, Party
+from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
 from runtime.clock import TrustedClock
 from runtime.documents import fleet
@@ -46,6 +47,10 @@ class FixedDocument:
     """A fleet document in force."""
 
     payload: bytes
+    refreshed: int = 0
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def current(self) -> CurrentDocument:
         return CurrentDocument(envelope=b"", payload=self.payload, document=fleet.read(self.payload))

@@ -14,7 +14,8 @@ from runtime.channel import transport
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
 from runtime.channel.messages import Message
-from runtime.channel.session import Party, Session
+from runtime.channel.party import Party
+from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError
 from tests.channel import parties

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from runtime.channel import exchange, transport
 from runtime.channel import session as channel
-from runtime.channel import transport
 from runtime.channel.hello import Side
 from runtime.channel.messages import Kind, Message
 from runtime.channel.session import Session
@@ -59,7 +59,7 @@ async def test_one_side_that_never_confirms_gets_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client's confirmation never arrives: the server never has a session, and says timeout."""
-    monkeypatch.setattr(channel, "MESSAGE_DEADLINE_S", 0.5)
+    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 0.5)
     held: list[Message] = []
 
     def hold(_: ChannelTransport, message: Message) -> Message:

@@ -78,4 +78,4 @@ def test_mutation_is_refused(case: Case, mutation: str) -> None:
 
 
 def test_every_mutation_of_the_list_has_an_implementation() -> None:
-    assert set(cases.verdicts(ccel.PLATFORM)) <= set(ccel.MUTATIONS)
+    assert not CASES or set(cases.verdicts(ccel.PLATFORM)) <= set(ccel.MUTATIONS)

@@ -69,6 +69,7 @@ def test_an_origin_on_loopback_is_accepted(service: str, host: str, port: int) -
         "tls://10.0.0.1#127.0.0.1:443",
         "tls://LOCALHOST:443",
         "tls://:443",
+        "tls://[::1:443",
     ],
 )
 def test_an_origin_elsewhere_is_refused(service: str) -> None:
@@ -164,8 +165,15 @@ def test_plaintext_over_a_network_is_refused_with_or_without_a_pin(kind: str) ->
         "a_b.example",
         "-a",
         "a..b",
-    ]
-    + ["user@shop", "a." * 130 + "b", "a" * 64, ""],
+        "user@shop",
+        "a." * 130 + "b",
+        "a" * 64,
+        "[::1",
+        "2001:db8::1",
+        "[127.0.0.1]",
+        "[shop.internal]",
+        "",
+    ],
 )
 def test_a_pinned_origin_still_needs_a_real_address(host: str) -> None:
     assert "$.routes[0].service" in problems(routes.read, _pinned(f"https://{host}:443", PIN))

@@ -20,7 +20,8 @@ from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
-from runtime.channel.session import Party, Session
+from runtime.channel.party import Party
+from runtime.channel.session import Session
 from runtime.documents.settings import ClientSettings, ServerSettings
 from runtime.tunnel import session_messages
 from runtime.tunnel.client import TunnelClient

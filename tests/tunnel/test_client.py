@@ -16,13 +16,14 @@ import pytest
 from runtime.documents.routes import Certificate, Route, Routes
 from runtime.errors import UsageError
 from runtime.tunnel import client as module
+from runtime.tunnel import renewal
 from runtime.tunnel.client import TunnelClient, origins
-from runtime.tunnel.data import Origin
+from runtime.tunnel.data import Kind, Origin
 from runtime.tunnel.resolve import Answer
 from tests.fakes.amd import FakeAmd
 from tests.localfleet import site_certificate
 from tests.localfleet.dns import NameServer
-from tests.tunnel.rig import echo, until
+from tests.tunnel.rig import echo, until, visitor_tls
 from tests.tunnel.small_fleet import HOSTNAMES, NAME, SmallFleet, is_served, visit
 
 ONE, OTHER = "127.0.0.1", "127.0.0.2"
@@ -208,6 +209,40 @@ async def test_a_server_that_went_away_is_dialled_until_it_is_back(
 # -- origins --------------------------------------------------------------------------------------------
 
 
+PIN = bytes(range(32))
+
+
+def agreed(origin: Origin) -> str | None:
+    """What a visitor who can speak both versions agrees on."""
+    assert origin.ssl_context is not None
+    to_client, to_visitor = ssl.MemoryBIO(), ssl.MemoryBIO()
+    visiting = visitor_tls()
+    visiting.set_alpn_protocols(["h2", "http/1.1"])
+    visitor = visiting.wrap_bio(to_visitor, to_client, server_hostname="app.test")
+    client = origin.ssl_context.wrap_bio(to_client, to_visitor, server_side=True)
+    for end in (visitor, client, visitor):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return visitor.selected_alpn_protocol()
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"), [("http", "http/1.1"), ("https", "http/1.1"), ("h2c", "h2"), ("h2", "h2")]
+)
+def test_http_2_is_on_offer_where_the_service_says_so(tmp_path: Path, kind: Kind, version: str) -> None:
+    made = site_certificate.make(tmp_path, ["app.test"])
+    route = Route(
+        hostname="app.test",
+        kind=kind,
+        host="127.0.0.1",
+        port=80,
+        certificate=Certificate(chain=str(made.chain), key=str(made.key)),
+        pins=(PIN,) if kind in ("https", "h2") else (),
+        proxy_protocol=False,
+    )
+    assert agreed(origins(Routes(version=1, routes=(route,)))["app.test"]) == version
+
+
 def test_routes_become_origins(tmp_path: Path) -> None:
     made = site_certificate.make(tmp_path, ["app.test"])
     http = Route(
@@ -220,11 +255,9 @@ def test_routes_become_origins(tmp_path: Path) -> None:
         proxy_protocol=False,
     )
     tls = replace(http, hostname="b.test", kind="tls", host="::1", port=443, certificate=None)
-    h2 = replace(
-        http, hostname="c.test", kind="h2", host="c.internal", pins=(bytes(32),), proxy_protocol=True
-    )
+    h2 = replace(http, hostname="c.test", kind="h2", host="c.internal", pins=(PIN,), proxy_protocol=True)
     built = origins(Routes(version=1, routes=(http, tls, h2)))
-    assert (built["c.test"].pins, built["c.test"].proxy_protocol) == (frozenset({bytes(32)}), True)
+    assert (built["c.test"].pins, built["c.test"].proxy_protocol) == (frozenset({PIN}), True)
     assert built["app.test"].ssl_context is not None
     assert built["b.test"] == Origin(kind="tls", host="::1", port=443, ssl_context=None)
 
@@ -249,3 +282,49 @@ def test_one_certificate_that_cannot_be_loaded_refuses_the_whole_file(tmp_path: 
     )
     with pytest.raises(UsageError, match=r"certificate of app\.test"):
         origins(Routes(version=1, routes=(route,)))
+
+
+async def test_sessions_attest_again_and_visitors_notice_nothing(
+    fleet: SmallFleet, routes: dict[str, Origin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(renewal, "REATTEST_EVERY_S", 0.5)
+    monkeypatch.setattr(renewal, "SOONEST_S", 0.1)
+    async with (
+        NameServer(at(ONE)) as dns,
+        fleet.server() as server,
+        fleet.client(dns.address, routes) as client,
+    ):
+        await until(lambda: established(client) == [ONE])
+        await until(lambda: bool(server.sessions()))
+        reader, writer = await visit(server, "app.test")
+        [live] = server.sessions()
+        await until(lambda: live.session.epoch >= 2)
+        writer.write(b"same stream")
+        assert await reader.readexactly(11) == b"same stream"
+        [supervisor] = [supervisor for supervisor, _ in client._running.values()]
+        for connection in supervisor._connections.values():
+            connection.abort()  # what is dialled anew joins with the new epoch's secret
+        async with asyncio.timeout(5):
+            while not await is_served(server, "app.test"):  # noqa: ASYNC110 - a visitor looks from outside
+                await asyncio.sleep(0.05)
+        assert client.status()[0].sessions == 1
+        writer.close()
+
+
+async def test_a_hostname_that_the_new_document_takes_away_is_served_no_more(
+    fleet: SmallFleet, routes: dict[str, Origin]
+) -> None:
+    async with (
+        NameServer(at(ONE)) as dns,
+        fleet.server() as server,
+        fleet.client(dns.address, routes) as client,
+    ):
+        await until(lambda: established(client) == [ONE])
+        assert await is_served(server, "app.test")
+        fleet.documents.payload = fleet.payload({**HOSTNAMES, "client-1": ("*.shop.test",)}, version=2)
+        server.document_changed()
+        async with asyncio.timeout(2):
+            while await is_served(server, "app.test"):  # noqa: ASYNC110 - a visitor looks from outside
+                await asyncio.sleep(0.05)
+        assert await is_served(server, "a.shop.test")
+        assert client.status()[0].sessions == 1

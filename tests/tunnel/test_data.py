@@ -336,4 +336,4 @@ def test_origin_table() -> None:
         {"kind": "tls", "ssl_context": None, "pins": frozenset({bytes(32)})},
     ):
         with pytest.raises(UsageError):
-            Origin(host="127.0.0.1", port=1, **wrong)  # type: ignore[arg-type]  # a table of wrong arguments
+            Origin(host="127.0.0.1", port=1, **wrong)

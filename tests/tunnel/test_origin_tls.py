@@ -248,7 +248,8 @@ def test_the_origins_close_notify_is_half_close(bench: Bench) -> None:
         bench.origin.unwrap()
     bench.carry()
     bench.end.socket_side.end()
-    assert (bench.visitor.got, bench.visitor.said, bench.socket.said) == (b"answer", ["end"], [])
+    assert bench.visitor.got == b"answer"
+    assert (bench.visitor.said, bench.socket.said) == (["end"], [])
     bench.end.socket_side.write(b"bytes behind it are nobody's")
     assert bench.visitor.said == ["end"]
 
@@ -266,7 +267,8 @@ def test_a_changed_byte_is_not_passed_on(bench: Bench) -> None:
     changed = bytearray(bench.outgoing.read())
     changed[-1] ^= 1
     bench.end.socket_side.write(bytes(changed))
-    assert (bench.visitor.got, bench.visitor.said) == (b"", ["ORIGIN_LOST"])
+    assert bench.visitor.got == b""
+    assert bench.visitor.said == ["ORIGIN_LOST"]
 
 
 def test_resets_go_through_once(bench: Bench) -> None:

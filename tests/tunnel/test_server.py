@@ -11,8 +11,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from runtime.channel import exchange, transport
 from runtime.channel import session as channel
-from runtime.channel import transport
 from runtime.channel.messages import Kind, Message
 from runtime.documents import strict_json
 from runtime.errors import PeerError, TunnelError
@@ -20,6 +20,7 @@ from runtime.tunnel import server as module
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import (
     Answer,
+    AttestAgain,
     ControlMessage,
     DataPlan,
     Goaway,
@@ -94,6 +95,7 @@ async def test_grants_follow_the_document_in_force(fleet: SmallFleet, server: Tu
     async with fleet.session() as session:
         fleet.documents.payload = fleet.payload({**HOSTNAMES, "client-1": ("new.test",)}, version=2)
         server.document_changed()
+        assert await hear(session) == AttestAgain(reason="document")
         await say(session, Offer(hostnames=("app.test", "new.test")))
         assert await hear(session) == Answer(granted=("new.test",), not_granted=("app.test",))
 
@@ -125,6 +127,7 @@ async def test_a_document_that_drops_a_member_ends_its_session_and_no_one_elses(
         fleet.documents.payload = fleet.payload(without, version=2)
         server.document_changed()
         assert await over(dropped) == "closed"
+        assert await hear(stays) == AttestAgain(reason="document")
         await say(stays, Ping(n=1))
         assert await hear(stays) == Pong(n=1)
         assert [live.session.peer.member for live in server.sessions()] == ["client-2"]
@@ -179,7 +182,7 @@ async def test_a_message_out_of_turn_closes_that_session_alone(
         for n, message in enumerate(BAD):
             async with fleet.session("client-1") as bad:
                 await bad.transport.send(message)
-                assert await over(bad) == "closed", message
+                assert await over(bad) in {"closed", "malformed", "out_of_turn"}, message
             await say(good, Ping(n=n))
             assert await hear(good) == Pong(n=n)
         [live] = server.sessions()
@@ -251,7 +254,7 @@ async def test_a_stranger_who_connects_and_waits_is_cut_off(
 ) -> None:
     """At each place where a peer can stop: before TLS, and after it before its hello."""
     monkeypatch.setattr(channel, "TLS_DEADLINE_S", 0.2)
-    monkeypatch.setattr(channel, "MESSAGE_DEADLINE_S", 0.2)
+    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", fleet.sessions_port)
     async with asyncio.timeout(3):
         with contextlib.suppress(ConnectionError):
@@ -324,3 +327,15 @@ async def test_a_sessions_port_that_is_taken_leaves_no_worker_behind(fleet: Smal
     assert caught.group_contains(OSError)
     [worker] = server.workers._workers
     assert worker.process.returncode is not None  # it was waited for
+
+
+async def test_a_hostname_that_no_worker_could_route_ends_that_session_alone(
+    fleet: SmallFleet, server: TunnelServer
+) -> None:
+    """client-1 is granted *.shop.test; it offers a name of that shape which is no hostname."""
+    async with fleet.session("client-2") as good, fleet.session("client-1") as bad:
+        await bad.send({"kind": "offer", "hostnames": ["!.shop.test"]})
+        assert await over(bad) in {"closed", "malformed"}
+        await say(good, Ping(n=7))
+        assert await hear(good) == Pong(n=7)
+    assert not server.workers.died.done()

@@ -28,7 +28,9 @@ from runtime.tunnel.session_messages import (
 )
 
 U32 = st.integers(0, 2**32 - 1)
-NAMES = st.lists(st.text(min_size=1, max_size=253), max_size=8).map(tuple)
+NAMES = st.lists(
+    st.from_regex(r"(\*\.)?([a-z][a-z0-9-]{0,9}[a-z0-9]\.){1,3}[a-z]{2,5}", fullmatch=True), max_size=8
+).map(tuple)
 MESSAGES: st.SearchStrategy[ControlMessage] = st.one_of(
     st.builds(
         DataPlan,
@@ -129,3 +131,28 @@ def test_as_many_routes_as_a_client_may_have_can_be_offered() -> None:
     usual = Offer(hostnames=tuple(f"{n:03}.{'a' * 60}.example" for n in range(MAX_HOSTNAMES)))
     assert len(strict_json.canonical(encode(usual))) < LIMITS[Kind.CONTROL]
     assert session_messages.MAX_HOSTNAMES == 256
+
+
+BAD_HOSTNAMES = [
+    "!.shop.test",
+    "*",
+    "*.",
+    "**.test",
+    "a..test",
+    "-a.test",
+    "A.test",
+    "a.test.",
+    "127.0.0.1",
+    "a b.test",
+]
+
+
+@pytest.mark.parametrize("hostname", [*BAD_HOSTNAMES, "\u00e9.test"])
+@pytest.mark.parametrize("kind", ["offer", "answer"])
+def test_what_is_no_hostname_is_refused_before_a_worker_sees_it(kind: str, hostname: str) -> None:
+    """A worker that fails on one member's hostname would take every member's visitors with it."""
+    raw: dict[str, Any] = {"kind": "offer", "hostnames": ["ok.test", hostname]}
+    if kind == "answer":
+        raw = {"kind": "answer", "granted": [hostname], "not_granted": []}
+    with pytest.raises(MalformedError):
+        session_messages.decode(raw)

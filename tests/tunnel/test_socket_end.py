@@ -113,6 +113,28 @@ def test_what_comes_before_the_socket_is_kept_and_not_consumed(run: Run) -> None
     run(main())
 
 
+def test_a_greeting_comes_first_and_costs_the_stream_no_credit(run: Run) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(-1))
+        writer.close()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with listening(answer) as port:
+            far = Far()
+            end = SocketEnd(loop=loop, limits=Limits(), lost=ResetCode.ORIGIN_LOST, greeting=b"PROXY ")
+            Dialer(loop=loop, limits=Limits()).dial(
+                lambda factory: loop.create_connection(factory, "127.0.0.1", port), end, far
+            )
+            end.data(b"visitor")
+            end.end()
+            await until(lambda: far.said == ["end"])
+            assert far.got == b"PROXY visitor"
+            assert far.given_back == len(b"visitor")
+
+    run(main())
+
+
 def test_given_up_while_connecting(run: Run) -> None:
     got: list[bytes] = []
 

@@ -285,9 +285,17 @@ def test_no_common_protocol_is_refused_or_falls_back_to_none() -> None:
 
 @pytest.mark.parametrize(
     ("offered", "got"),
-    [(["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"), (["http/1.1"], "http/1.1"), (["h3"], None), ([], None)],
+    [
+        (["h2", "http/1.1"], "h2"),
+        (["http/1.1", "h2"], "h2"),
+        (["http/1.1"], "http/1.1"),
+        (["h3"], None),
+        ([], None),
+    ],
 )
-def test_where_http_2_is_on_offer_the_origin_learns_what_was_agreed(offered: list[str], got: str | None) -> None:
+def test_where_http_2_is_on_offer_the_origin_side_learns_what_was_agreed(
+    offered: list[str], got: str | None
+) -> None:
     options = {"alpn": offered} if offered else {}
     bench = Bench(protocols=("h2", "http/1.1"), **options)
     bench.handshake()

@@ -1,4 +1,4 @@
-"""Drive Chromium (DevTools protocol) and Firefox (WebDriver BiDi), each with a fresh profile and its own DNS. I/O.
+"""Drive Chromium (DevTools protocol) and Firefox (WebDriver BiDi), with fresh profiles and own DNS. I/O.
 
 A browser runs in a mount namespace where resolv.conf names the fleet's DNS server, so it is the browser's own
 resolver, cache and failover that are seen. It trusts one throw-away CA, in its own certificate store.
@@ -35,6 +35,12 @@ _FIREFOX_SETTINGS = {
 }
 
 
+_LOADED = """new Promise(done => {
+  const look = () => document.readyState == 'complete' ? done('"complete"') : setTimeout(look, 10);
+  look();
+})"""
+
+
 class Browser(Protocol):
     """What the tests ask of a browser."""
 
@@ -64,7 +70,8 @@ class _Wire:
 
     async def ask(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._ids)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
         await self._socket.send_json({"id": number, "method": method, "params": params})
         return await waiting
 
@@ -76,8 +83,7 @@ class _Chromium:
     async def load(self, url: str) -> None:
         answer = await self._wire.ask("Page.navigate", url=url)
         assert "errorText" not in answer["result"], answer["result"]["errorText"]
-        while await self.evaluate("JSON.stringify(document.readyState)") != "complete":
-            await asyncio.sleep(0.02)
+        assert await self.evaluate(_LOADED) == "complete"
 
     async def evaluate(self, script: str) -> Any:
         answer = await self._wire.ask(
@@ -109,27 +115,22 @@ class _Firefox:
 @contextlib.asynccontextmanager
 async def opened(name: str, folder: Path, ca: Path, resolver: str) -> AsyncGenerator[Browser]:
     """Open `chromium` or `firefox` with a profile in `folder`."""
-    folder.mkdir(parents=True)
     names = folder / "resolv.conf"
-    names.write_text(f"nameserver {resolver}\noptions attempts:2 timeout:2\n")
-    prefix = (
-        find("unshare"),
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        _IN_NAMESPACE,
-        "sh",
-        str(names),
-    )
+    await asyncio.to_thread(_write, names, f"nameserver {resolver}\noptions attempts:2 timeout:2\n")
+    own_mounts = (find("unshare"), "--mount", "--propagation", "private")
+    prefix = (*own_mounts, "sh", "-c", _IN_NAMESPACE, "sh", str(names))
     program = _chromium if name == "chromium" else _firefox
     async with program(prefix, folder, ca) as browser:
         yield browser
 
 
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 async def _trust(store: Path, ca: Path) -> None:
-    store.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(_write, store / "fleet.txt", "a throw-away store\n")
     certutil = find("certutil")
     await run(certutil, "-d", f"sql:{store}", "-N", "--empty-password")
     await run(certutil, "-d", f"sql:{store}", "-A", "-t", "C,,", "-n", "fleet", "-i", str(ca))
@@ -140,8 +141,10 @@ async def _chromium(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGen
     await _trust(folder / ".pki" / "nssdb", ca)
     profile = folder / "profile"
     flags = (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
+        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        "--no-proxy-server",
         "--disable-extensions", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
     )  # fmt: skip
     command = (*prefix, find("chromium", "chromium-browser"), *flags)
@@ -164,7 +167,7 @@ async def _firefox(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGene
     profile = folder / "profile"
     await _trust(profile, ca)
     lines = (f'user_pref("{key}", {json.dumps(value)});\n' for key, value in _FIREFOX_SETTINGS.items())
-    (profile / "user.js").write_text("".join(lines))
+    await asyncio.to_thread(_write, profile / "user.js", "".join(lines))
     flags = ("--headless", "--no-remote", "--profile", str(profile), "--remote-debugging-port", "0")
     environment = {"HOME": str(folder), "MOZ_CRASHREPORTER_DISABLE": "1", "MOZ_DISABLE_CONTENT_SANDBOX": "1"}
     async with started(*prefix, find("firefox-esr", "firefox"), *flags, environment=environment) as process:
@@ -172,11 +175,11 @@ async def _firefox(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGene
         async with asyncio.timeout(40):
             while not (match := re.search(rb"BiDi listening on (ws://\S+)", await process.stderr.readline())):
                 assert process.returncode is None, "firefox ended"
-        async with aiohttp.ClientSession() as session:
-            async with _wire(session, f"{match[1].decode()}/session", process) as wire:
-                await wire.ask("session.new", capabilities={})
-                tree = await wire.ask("browsingContext.getTree")
-                yield _Firefox(wire, tree["result"]["contexts"][0]["context"])
+        url = f"{match[1].decode()}/session"
+        async with aiohttp.ClientSession() as session, _wire(session, url, process) as wire:
+            await wire.ask("session.new", capabilities={})
+            tree = await wire.ask("browsingContext.getTree")
+            yield _Firefox(wire, tree["result"]["contexts"][0]["context"])
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,11 @@ class Ended:
     status: int
     stdout: bytes
     stderr: str
+
+
+def state(finding: str) -> None:
+    """Say what was measured; `pytest -s` shows it."""
+    sys.stderr.write(f"\n  {finding}")
 
 
 def absent(what: str) -> None:

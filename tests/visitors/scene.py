@@ -1,4 +1,4 @@
-"""A worker, a tunnel client and origins in this process; visitors are other programs, or in here as well. I/O.
+"""A worker, a tunnel client and origins in this process, for visitors that check certificates. I/O.
 
 Unlike the rig's, sites have a certificate that a visitor can check: every program verifies it, by the
 throw-away CA in `ca`. Only the attested session is absent (tests/tunnel/rig.py).
@@ -98,6 +98,6 @@ class Scene:
 async def opened(folder: Path, *, address: str = "127.0.0.1", **options: Any) -> AsyncGenerator[Scene]:
     """Open a scene whose worker and data connections are on `address`."""
     certificate = site_certificate.make(folder, SITES)
-    listeners = {"visitor_listen": ((address, 0),), "data_listen": (address, 0)}
+    listeners: dict[str, Any] = {"visitor_listen": ((address, 0),), "data_listen": (address, 0)}
     async with Rig(**listeners, **options) as rig:
         yield Scene(rig=rig, address=address, certificate=certificate)

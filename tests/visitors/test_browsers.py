@@ -1,4 +1,4 @@
-"""Chromium and Firefox on the whole fleet: HTTP/2 through three addresses, and what a lost server does to them."""
+"""Chromium and Firefox on the whole fleet: HTTP/2 through three addresses, and how they bear lost servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.provision import SERVERS, SITE
 from tests.visitors import browsers, whole
 from tests.visitors.browsers import Browser
-from tests.visitors.programs import find
+from tests.visitors.programs import find, state
 from tests.visitors.whole import FixedOrder
 
 pytestmark = [
@@ -92,13 +92,13 @@ async def test_a_killed_server_is_invisible(
         asked = await asking
     assert [one for one in asked if one[0] != 200] == []
     worst = max(one[1] for one in asked)
-    print(f"\n{kind}: kill -9 under load: {len(asked)} asked, 0 failed, slowest {worst:.0f} ms")
+    state(f"{kind}: kill -9 under load: {len(asked)} asked, 0 failed, slowest {worst:.0f} ms")
     assert worst < 2000
     # And with the server gone, its address first: a refused connection.
     async with opened(kind, running, tmp_path) as browser:
         began = time.monotonic()
         await browser.load(url(running))
-        print(f"{kind}: first address refuses: loaded in {time.monotonic() - began:.2f} s")
+        state(f"{kind}: first address refuses: loaded in {time.monotonic() - began:.2f} s")
         assert time.monotonic() - began < 5
         assert "aws-1" not in whole.connected(running.made.ports.visitors)
     await whole.bring_back(running, "aws-1")
@@ -120,7 +120,7 @@ async def test_a_draining_server_is_invisible(
         await running.members["azure-1"].stop()  # and now the drain is cut short
         asked = await asking
     assert [one for one in asked if one[0] != 200] == []
-    print(f"\n{kind}: drain, then cut: {len(asked)} asked, slowest {max(one[1] for one in asked):.0f} ms")
+    state(f"{kind}: drain, then cut: {len(asked)} asked, slowest {max(one[1] for one in asked):.0f} ms")
     await whole.bring_back(running, "azure-1")
 
 
@@ -143,9 +143,10 @@ async def test_a_frozen_server_is_not_and_the_time_is_stated(
         finally:
             os.killpg(group, signal.SIGCONT)
         asked = await asyncio.wait_for(asking, 30)
-    left = "went on" if done else "still waited"
-    print(f"\n{kind}: server frozen under an open connection: {left} after {waited:.1f} s, then {asked}")
-    assert asked[-1][0] == 200
+    left = "gave an answer" if done else "still waited"
+    state(f"{kind}: server frozen under an open connection: {left} after {waited:.1f} s, then {asked}")
+    if not done:
+        assert asked[-1][0] == 200, "thawed, the server answers what has waited"
     await running.wait_for_sessions("gcp-1", 2, 30)
 
 
@@ -170,14 +171,14 @@ async def test_a_silent_first_address_and_the_time_is_stated(
             done, _ = await asyncio.wait([loading], timeout=SILENT_S)
             waited = time.monotonic() - began
             loading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await loading
+            [outcome] = await asyncio.gather(loading, return_exceptions=True)
     if fault == "black hole":
         await running.members["gcp-1"].start()
     await running.wait_for_sessions("gcp-1", 2, 30)
-    print(f"\n{kind}: first address {fault}: {'loaded' if done else 'still waiting'} after {waited:.2f} s")
+    ended = "still waiting" if not done else "loaded" if outcome is None else f"gave up ({outcome})"
+    state(f"{kind}: first address {fault}: {ended} after {waited:.2f} s")
     if (kind, fault) == ("chromium", "black hole"):
-        assert done, "Chromium is known to try the next address after 0.3 s"
+        assert ended == "loaded", "Chromium is known to try the next address after 0.3 s"
 
 
 @contextlib.contextmanager

@@ -64,10 +64,14 @@ async def test_no_two_visits_show_that_there_is_more_than_one_client(
         tls = writer.get_extra_info("ssl_object")
         found.add(
             (
-                writer.get_extra_info("peername"), tls.version(), tls.cipher(), tls.getpeercert(binary_form=True),
-                tls.selected_alpn_protocol(), tls.session is None or tls.session.has_ticket,
+                writer.get_extra_info("peername"),
+                tls.version(),
+                tls.cipher(),
+                tls.getpeercert(binary_form=True),
+                tls.selected_alpn_protocol(),
+                tls.session is None or tls.session.has_ticket,
             )
-        )  # fmt: skip
+        )
         writer.close()
         origins.add(next(name for name in CLIENTS if name.encode() in answer))
     assert len(found) == 1

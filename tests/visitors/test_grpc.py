@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 import pytest
 
 from runtime.tunnel.data import Kind
@@ -53,7 +53,7 @@ HANDLERS = grpc.method_handlers_generic_handler(
 def server(scene: Scene, *, tls: bool) -> Generator[int]:
     """A gRPC origin; gives its port."""
     with ThreadPoolExecutor(4) as threads:
-        made = grpc.server(threads, handlers=(HANDLERS,))
+        made = grpc.server(threads, handlers=[HANDLERS])
         if tls:
             files = scene.certificate
             credentials = grpc.ssl_server_credentials([(files.key.read_bytes(), files.chain.read_bytes())])

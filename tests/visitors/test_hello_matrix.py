@@ -1,4 +1,4 @@
-"""Every form of ClientHello over real sockets: the legal ones route, the others are answered or closed in time."""
+"""ClientHellos over real sockets: every legal form routes, every other is answered or closed in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tunnel client that finds its server under an AAAA record: session, data connection and visitors over ::1."""
+"""A client that finds its server under an AAAA record: session, data connection and visitors over ::1."""
 
 from __future__ import annotations
 

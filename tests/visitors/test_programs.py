@@ -13,6 +13,7 @@ import aiohttp
 import httpx
 import pytest
 import websockets
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from runtime.tunnel.data import Kind
 from tests.localfleet.origin import expected
@@ -123,12 +124,10 @@ async def test_websockets(scene: Scene, kind: Kind) -> None:
 async def visitor_of(scene: Scene) -> AsyncGenerator[aiohttp.ClientSession]:
     """An aiohttp visitor for whom the site's name is the worker's address."""
 
-    class Names(aiohttp.abc.AbstractResolver):
-        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[aiohttp.abc.ResolveResult]:
+    class Names(AbstractResolver):
+        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
             return [
-                aiohttp.abc.ResolveResult(
-                    hostname=host, host=scene.address, port=port, family=family, proto=0, flags=0
-                )
+                ResolveResult(hostname=host, host=scene.address, port=port, family=family, proto=0, flags=0)
             ]
 
         async def close(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from runtime.tunnel.data import Kind
 from tests.tunnel.rig import blocks, client_hello, count_and_send, listening, sha256_of
-from tests.visitors.programs import find, started
+from tests.visitors.programs import find, started, state
 from tests.visitors.scene import SITE, Scene
 from tests.visitors.site import Site, running
 
@@ -170,4 +170,4 @@ async def test_bulk_arrives_unchanged_both_ways(scene: Scene, kind: Kind) -> Non
         assert seen.digest() == sha256_of(blocks(BULK, b"down"))
         down = time.monotonic() - began
         writer.close()
-    print(f"\n{kind}: {BULK >> 20} MiB up in {up:.1f} s, down in {down:.1f} s")
+    state(f"{kind}: {BULK >> 20} MiB up in {up:.1f} s, down in {down:.1f} s")

@@ -7,8 +7,6 @@ import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-import pytest
-
 from runtime.documents import strict_json
 from tests.localfleet import provision, publisher, site_certificate
 from tests.localfleet.dns import NameServer
@@ -16,6 +14,7 @@ from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.listener import Listener
 from tests.localfleet.provision import CLIENTS, SERVERS, SITE
 from tests.visitors import site
+from tests.visitors.programs import absent
 
 # resolv.conf knows no ports, so browsers' DNS has an address of its own, in every test process another.
 RESOLVER = f"127.0.53.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}"
@@ -45,9 +44,9 @@ class FixedOrder(NameServer):
 
 @contextlib.asynccontextmanager
 async def running(folder: Path) -> AsyncGenerator[tuple[LocalFleet, FixedOrder]]:
-    """Provision and start everything; skips where port 53 cannot be had."""
+    """Provision and start everything."""
     if os.geteuid():
-        pytest.skip("only root may answer on port 53 and give a browser a resolv.conf of its own")
+        absent("root, who may answer on port 53 and give a browser a resolv.conf of its own,")
     made = await provision.provision(folder, provision.free_ports(), _quietly, _quietly)
     certificate = site_certificate.make(folder / "site", [SITE])
     async with contextlib.AsyncExitStack() as stack:
@@ -110,4 +109,3 @@ def listening(group: int) -> set[tuple[str, str, int]]:
                 )
                 found.add((protocol, text, int(port, 16)))
     return found
-

@@ -189,6 +189,8 @@ def test_the_digest_of_a_variable_is_that_of_its_content_or_of_all_of_it() -> No
     for broken in (data[:20], data + b"\0", data[:-1], struct.pack("<16sQQ", b"", 2000, 0) + bytes(4000)):
         assert not one(broken, BOOT)
         assert one(broken, BOOT, content)
+    # A variable that says it is shorter than it is has no content.
+    assert one(struct.pack("<16sQQ", b"", 0, 3) + b"content", BOOT, content)
 
 
 def test_a_bank_that_nobody_can_compute_covers_nothing() -> None:

@@ -43,7 +43,6 @@ MAX_PATH = 4  # certificates
 AIK_USAGE = "2.23.133.8.3"  # tcg-kp-AIKCertificate (TCG EK Credential Profile 2.4, section 4)
 _MIN_RSA_BITS = 2048
 _CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
-_HASHES = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _PKCS1 = {
     SignatureAlgorithmOID.RSA_WITH_SHA256,
     SignatureAlgorithmOID.RSA_WITH_SHA384,
@@ -180,7 +179,7 @@ def _load(data: bytes) -> _Entry:
         ]
     return _Entry(
         certificate=certificate,
-        hash=algorithm if isinstance(algorithm, _HASHES) else None,
+        hash=algorithm,
         extended_usage=frozenset(oid.dotted_string for usage in usages for oid in usage),
     )
 

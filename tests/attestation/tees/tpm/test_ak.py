@@ -68,6 +68,7 @@ def test_a_root_counts_for_its_own_vendor_only() -> None:
 LEAF: list[tuple[dict[str, Any], str]] = [
     ({"subject": name("f7bb127cbe44.TrustedVM.Azure.windows.net")}, "ak.names"),
     ({"ca": True}, "ak.authority.0"),
+    ({"ca": True, "cert_sign": False}, "ak.authority.0"),
     ({"cert_sign": True}, "ak.authority.0"),
     ({"digital_signature": False}, "ak.authority.0"),
     ({"basic_constraints": False}, "ak.authority.0"),
@@ -83,6 +84,7 @@ LEAF: list[tuple[dict[str, Any], str]] = [
 ]
 AUTHORITY: list[tuple[dict[str, Any], str]] = [
     ({"ca": False, "path_length": None}, "ak.authority.1"),
+    ({"ca": False, "path_length": None, "cert_sign": True}, "ak.authority.1"),
     ({"cert_sign": False}, "ak.authority.1"),
     ({"basic_constraints": False}, "ak.authority.1"),
     ({"key_usage": False}, "ak.authority.1"),
