@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ _KIB_PER_MIB = 1024
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench. Returns 0 when it ran, 2 when this machine lacks what it needs."""
     options = _options(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything started here ends too
     lacking = [f"{tool} ({package})" for tool, package in _NEEDED.items() if shutil.which(tool) is None]
     if lacking:
         say(f"bench needs {', '.join(lacking)}")

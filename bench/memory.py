@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from bench.load import Load, LoadError, read_wrk
@@ -41,7 +41,7 @@ class SlowReader:
 
 
 @contextlib.contextmanager
-def _holding(processes: Processes, running: Running, count: int, how: str) -> Iterator[None]:
+def _holding(processes: Processes, running: Running, count: int, how: str) -> Generator[None]:
     process = processes.start(
         "hold",
         [sys.executable, "-m", "bench.hold", str(running.port), str(count), how],

@@ -51,7 +51,10 @@ class Bench:
         self.measured = Measured()
 
     def run(self) -> Measured:
-        """Measure. A run that fails is left out and said; a system that does not start is an error."""
+        """Measure. A run that fails is left out and said; a system that does not start is an error.
+
+        Ctrl-C ends it early, with what is measured by then.
+        """
         with self._processes() as shared:
             origin = Origin(processes=shared, material=self._material)
             for system in self._systems:
@@ -63,8 +66,11 @@ class Bench:
                 }
                 load = Load(processes=processes, material=self._material, origin=origin)
                 self._slow(processes, load, running)
-                for number in range(self._rounds):
-                    self._round(number, load, running)
+                try:
+                    for number in range(self._rounds):
+                        self._round(number, load, running)
+                except KeyboardInterrupt:
+                    self._lose("the rounds that were interrupted")
         return self.measured
 
     def _processes(self) -> Processes:

@@ -35,7 +35,7 @@ EXPORT_JOIN = b"EXPORTER-confidential-tunnels-join-v1"
 EXPORT_SESSION = b"EXPORTER-confidential-tunnels-session-v1"
 TRANSCRIPT_LABEL = b"confidential-tunnels transcript v1"
 
-MAX_SKEW_S = 300  # design §3: more, and certificate dates mean different things to the two sides
+MAX_SKEW_S = 300  # more, and certificate dates mean different things to the two sides
 
 Export = Callable[[bytes, bytes], bytes]  # (label, context) -> 32 bytes
 

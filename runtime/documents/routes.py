@@ -111,7 +111,7 @@ def _route(entry: dict[str, Any], path: str, problems: list[Problem]) -> Route |
 def _wrong_host(kind: str, host: str) -> str:
     """Return what a service of this kind wants instead of `host`, nothing when it will do."""
     if kind not in _PINNED:
-        # design §5: an origin is loopback, or TLS with a pinned key, or a named waiver.
+        # An origin is loopback, or TLS with a pinned key, or a named waiver.
         want = "a loopback address (127.0.0.1, ::1 or localhost): nothing protects the bytes on a network"
         return "" if _is_loopback(host) else f"{want}, or https:// or h2:// with origin_certificate_sha256"
     return "" if _is_address(host) or _NAME.fullmatch(host) else "an IP address or a DNS name in lower case"

@@ -7,18 +7,13 @@ import hashlib
 import socket
 import ssl
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from runtime.errors import PeerError, UsageError
 from runtime.memory_chain import load_chain
 
-try:
-    import aiofastnet  # optional: the extra `speed`; drives the same OpenSSL with fewer copies
-except ImportError:
-    FAST = False
-else:
-    FAST = True
-
 ALPN = "tunnel-data/1"
+FAST = find_spec("aiofastnet") is not None  # the extra `speed`: it drives the same OpenSSL with fewer copies
 SHUTDOWN_S = 1.0  # for a close_notify to be answered
 
 
@@ -74,6 +69,8 @@ async def listen(
 ) -> asyncio.AbstractServer:
     """Serve the data port on a bound socket."""
     if FAST:
+        import aiofastnet
+
         return await aiofastnet.create_server(
             loop,
             factory,
@@ -99,6 +96,8 @@ async def dial(
     """Connect to a data port. `connection_made` comes after the handshake. Raises OSError."""
     context = client_context()
     if FAST:
+        import aiofastnet
+
         # It refuses an empty server_hostname; the address it takes instead is never checked or, being an
         # IP address, sent.
         await aiofastnet.create_connection(

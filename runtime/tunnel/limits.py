@@ -28,9 +28,9 @@ class Limits:
     stalled_bytes: int = 2 * 1024 * 1024  # unsent bytes of a peer that reads nothing but makes us answer
     max_streams: int = 4096  # per data connection: bounds tables, and credit a peer can make us hold
     ping_s: float = 5.0  # silence before asking
-    silent_s: float = 15.0  # silence that means a dead peer: design §5
+    silent_s: float = 15.0  # silence that means a dead peer
     half_closed_s: float = 300.0  # a half-closed stream on which nothing moves
-    drain_s: float = 30.0  # what visitors get to finish: design §5
+    drain_s: float = 30.0  # what visitors get to finish
     max_visitors: int = 16384  # per worker: below the usual descriptor limit with both kinds of socket
     connections_per_session: int = 16  # a client needs one or two per worker
     max_unjoined: int = 256  # data connections that have not joined: strangers may hold no more sockets

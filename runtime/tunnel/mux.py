@@ -315,11 +315,13 @@ class Mux(asyncio.Protocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        ready = self._ready
-        while ready and not self._blocked and self._gathered < self.limits.high_water:
-            ready.popleft().send_some(self)  # one that has more comes behind the others
-        self._write_out()
         self._scheduled = False
+        ready = self._ready
+        for _ in range(len(ready)):
+            if self._blocked or self._gathered >= self.limits.high_water:
+                break
+            ready.popleft().send_some(self)
+        self._write_out()
         if ready and not self._blocked:
             self._schedule()
 

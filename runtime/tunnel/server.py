@@ -31,7 +31,7 @@ from runtime.tunnel.workers import WorkerPool
 
 log = logging.getLogger("tunnel.server")
 
-SILENCE_S = 15.0  # a client pings every 5 s: three missed, and it is dead (design §5)
+SILENCE_S = 15.0  # a client pings every 5 s: three missed, and it is dead
 MAX_UNCONFIRMED = 64  # connections that have not attested yet; beyond it new ones are closed at once
 BACKLOG = 1024
 

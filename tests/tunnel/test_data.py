@@ -7,6 +7,7 @@ import contextlib
 import os
 import ssl
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -328,12 +329,13 @@ def test_origin_table() -> None:
     with pytest.raises(UsageError):
         Origin(kind="http", host="127.0.0.1", port=1, ssl_context=None)
     own = visitor_context(certificate().pem, certificate().key)
-    for wrong in (
+    contradictions: list[dict[str, Any]] = [
         {"kind": "tls", "ssl_context": own},
         {"kind": "https", "ssl_context": own},
         {"kind": "h2", "ssl_context": own, "pins": frozenset({bytes(31)})},
         {"kind": "h2c", "ssl_context": own, "pins": frozenset({bytes(32)})},
         {"kind": "tls", "ssl_context": None, "pins": frozenset({bytes(32)})},
-    ):
+    ]
+    for wrong in contradictions:
         with pytest.raises(UsageError):
             Origin(host="127.0.0.1", port=1, **wrong)
