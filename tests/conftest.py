@@ -23,3 +23,8 @@ def amd(tmp_path_factory: pytest.TempPathFactory) -> FakeAmd:
     from tests.fakes.amd import FakeAmd  # only tests that ask for it pay for the import
 
     return FakeAmd.create(tmp_path_factory.mktemp("amd"))
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their length: keys made at import differ in each process that collects the tests."""
+    return f"{argname}-{len(val)}-bytes" if isinstance(val, bytes) else None

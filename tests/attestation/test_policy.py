@@ -99,7 +99,6 @@ def test_the_result_names_the_evidence(scene: Scenes) -> None:
         ({"document": {"least_grade": {**HARDWARE_GRADES, "client": "N"}}}, {"grade.least"}),
         ({"document": FIRMWARE_ONLY}, {"image.measured"}),
     ],
-    ids=repr,
 )
 def test_one_thing_wrong(scene: Scenes, change: dict[str, Any], failed: set[str]) -> None:
     assert scene(**change).refuse() == failed
@@ -203,7 +202,6 @@ def test_a_waiver_for_all_members(scene: Scenes) -> None:
         {"check": "snp.vmpl"},
         {"check": "snp.versio"},
     ],
-    ids=repr,
 )
 def test_a_waiver_for_another_time_member_or_check_does_nothing(
     scene: Scenes, change: dict[str, Any]
@@ -235,7 +233,6 @@ def test_a_waiver_lets_only_its_own_check_pass(scene: Scenes) -> None:
         ({"settings_digest": bytes(32)}, "member.known"),
         ({"role": "server"}, "member.role"),
     ],
-    ids=repr,
 )
 def test_what_says_who_the_peer_is_cannot_be_waived(
     scene: Scenes, change: dict[str, Any], check: str

@@ -55,7 +55,6 @@ def test_the_usual_scene_is_accepted(scene: Scenes) -> None:
         ({"current_tcb": raw(bootloader=9)}, {"tcb.provisional", "tcb.current"}),
         ({"current_version": (1, 55, 41)}, {"tcb.provisional"}),
     ],
-    ids=repr,
 )
 def test_a_report_that_breaks_one_rule(scene: Scenes, fields: dict[str, Any], failed: set[str]) -> None:
     assert scene(fields=fields).refuse() == failed
@@ -90,7 +89,6 @@ def test_a_report_that_breaks_one_rule(scene: Scenes, fields: dict[str, Any], fa
         ({"author_key_digests": ["11" * 48]}, {"snp.author_key"}),
         ({"required_mitigations": "0x1"}, {"snp.mitigations"}),
     ],
-    ids=repr,
 )
 def test_a_rule_that_the_usual_report_breaks(scene: Scenes, values: dict[str, Any], failed: set[str]) -> None:
     assert scene(snp=values).refuse() == failed
@@ -115,7 +113,6 @@ def test_a_rule_that_the_usual_report_breaks(scene: Scenes, values: dict[str, An
         ({"current_tcb": raw(microcode=85)}, {"provisional_firmware": True}),
         ({"current_version": (1, 56, 0)}, {"provisional_firmware": True}),
     ],
-    ids=repr,
 )
 def test_what_the_owner_allows_passes(scene: Scenes, fields: dict[str, Any], values: dict[str, Any]) -> None:
     assert scene(fields=fields, snp=values).accept().member == "client-1"

@@ -49,7 +49,6 @@ def test_hardware_roots_do_not_know_the_simulated_tee(scene: Scenes) -> None:
         ({"now": NOW - 3600 + 14 * times.DAY_S + 1}, {"document.expires_at"}),
         ({"now": 0, "settings_digest": bytes(32)}, {"document.issued_at", "member.known"}),
     ],
-    ids=repr,
 )
 def test_cheap_questions_come_before_the_evidence(
     scene: Scenes, change: dict[str, Any], failed: set[str]

@@ -84,7 +84,6 @@ def test_the_right_path_holds(amd: FakeAmd) -> None:
         ({"days": 1}, {"chain.dates.intermediate"}),
         ({"not_before": datetime(2027, 1, 1, tzinfo=UTC)}, {"chain.dates.intermediate"}),
     ],
-    ids=repr,
 )
 def test_an_intermediate_of_another_shape(amd: FakeAmd, changes: dict[str, Any], wanted: set[str]) -> None:
     keyed = {name: amd.keys[value] if name.endswith("key") else value for name, value in changes.items()}

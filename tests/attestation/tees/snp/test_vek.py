@@ -75,7 +75,6 @@ def test_milan_microcode_above_127_takes_two_bytes(amd: FakeAmd) -> None:
         {"x4": b"\x04\x40" + bytes(65)},
         {"x5": ia5(CSP_ID)},  # a VCEK that names a cloud
     ],
-    ids=repr,
 )
 def test_other_encodings_are_malformed(amd: FakeAmd, extensions: dict[str, bytes | None]) -> None:
     with pytest.raises(MalformedError):

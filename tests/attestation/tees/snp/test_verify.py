@@ -208,7 +208,6 @@ def test_a_vek_for_another_product(amd: FakeAmd) -> None:
         ),
         ({"public_key": ec.generate_private_key(ec.SECP384R1()).public_key()}, {"report.signature"}),
     ],
-    ids=repr,
 )
 def test_a_leaf_of_another_shape(amd: FakeAmd, certificate: dict[str, Any], failed: set[str]) -> None:
     assert set(refused(amd, amd.chip("shape", **certificate).evidence())) == failed

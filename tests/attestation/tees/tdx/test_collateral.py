@@ -48,7 +48,6 @@ def test_a_body_that_was_altered_is_not_even_read(part: str) -> None:
         ({"days": 1}, "dates.signer"),
         ({"ca": True}, "authority.signer"),
     ],
-    ids=repr,
 )
 def test_a_signer_that_is_not_intel_s(signer: dict[str, Any], failed: str) -> None:
     given = collateral(signer=MACHINE.intel.signer(**signer))
@@ -90,7 +89,6 @@ def test_two_signers_are_both_looked_at() -> None:
             {"collateral.qe_identity.dates": "expired"},
         ),
     ],
-    ids=repr,
 )
 def test_collateral_of_another_kind_or_time(changes: dict[str, Any], failed: dict[str, str]) -> None:
     assert refused(collateral=collateral(**changes)) == failed

@@ -55,7 +55,6 @@ def test_a_root_that_is_not_pinned() -> None:
         ({"algorithm": hashes.SHA384()}, "chain.signature.leaf"),
         ({"key": OTHER_KEY.public_key()}, "qe.signature"),
     ],
-    ids=repr,
 )
 def test_a_leaf_of_another_shape(leaf: dict[str, Any], failed: str) -> None:
     assert set(refused(MACHINE.quote(pck=leaf))) == {failed}
@@ -74,7 +73,6 @@ def test_a_leaf_of_another_shape(leaf: dict[str, Any], failed: str) -> None:
         ),
         ({"key_usage": usage(authority=False)}, "chain.authority.intermediate"),
     ],
-    ids=repr,
 )
 def test_an_intermediate_of_another_shape(ca: dict[str, Any], failed: str) -> None:
     assert set(refused(MACHINE.quote(ca=ca))) == {failed}

@@ -52,7 +52,6 @@ def test_another_vendor_s_enclave() -> None:
         ({"miscselect": 1}, "qe.miscselect"),
         ({"attributes": bytes.fromhex("17000000000000000000000000000000")}, "qe.attributes"),
     ],
-    ids=repr,
 )
 def test_another_enclave_of_the_vendor(qe: dict[str, Any], failed: str) -> None:
     assert refused(MACHINE.quote(qe=qe)) == {failed: "qe_identity"}

@@ -67,7 +67,6 @@ def test_a_newer_module_is_not_judged_by_the_first_two_components() -> None:
         ),
         ({"components": (255,) * 16, "pce_svn": 999}, {"tee_tcb_svn": bytes([9, 3, 9])}, {}, "UpToDate", ()),
     ],
-    ids=repr,
 )
 def test_the_status_is_that_of_all_parts(
     platform: dict[str, Any], td: dict[str, Any], qe: dict[str, Any], status: str, advisories: tuple[str, ...]
@@ -88,7 +87,6 @@ def test_the_status_is_that_of_all_parts(
         ({}, {"tee_tcb_svn": bytes([3, 1, 3])}, {}, {"tcb.module.revoked": "revoked"}),
         ({}, {}, {"isv_svn": 2}, {"tcb.qe.revoked": "revoked"}),
     ],
-    ids=repr,
 )
 def test_no_level_or_a_revoked_one(
     platform: dict[str, Any], td: dict[str, Any], qe: dict[str, Any], failed: dict[str, str]

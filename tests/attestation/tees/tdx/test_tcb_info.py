@@ -84,7 +84,6 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
             "advisoryIDs is not a list of at",
         ),
     ],
-    ids=repr,
 )
 def test_values_of_another_kind(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(MalformedError, match=words):
