@@ -37,7 +37,7 @@ def _bulk(*connections: int) -> tuple[Case, ...]:
 
 _NEW = Case(mode="new connections", connections=32, head="browser")
 CASES = (*_keep_alive("browser", 1, 8, 64, 256), *_keep_alive("tiny", 1, 8, 64, 256), _NEW, *_bulk(1, 16))
-QUICK = (*_keep_alive("browser", 1, 64), _NEW, *_bulk(16))
+QUICK = (*_keep_alive("browser", 1, 8, 64), _NEW, *_bulk(16))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

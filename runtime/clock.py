@@ -14,14 +14,23 @@ from collections.abc import Callable
 class TrustedClock:
     """Unix time that is at least the floor, and the floor only rises."""
 
-    def __init__(self, build_time: int, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        build_time: int,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Start at `build_time` (Unix seconds): this program cannot run before it was built."""
-        self._floor = build_time
-        self._wall = wall
+        self._wall, self._monotonic = wall, monotonic
+        self._floor, self._floor_at = float(build_time), monotonic()
 
     def now(self) -> int:
-        """Return Unix seconds: the later of the machine's clock and the floor."""
-        return max(int(self._wall()), self._floor)
+        """Return Unix seconds: the later of the machine's clock and the floor, which goes on by itself.
+
+        The wall clock does not raise the floor: a clock that was ahead at boot may be set right.
+        """
+        return int(max(self._wall(), self._floor + self._monotonic() - self._floor_at))
 
     def raise_floor(self, seconds: int) -> None:
         """Learn a time that is past: a document's issue time, or a signed time of an endorser.
@@ -29,8 +38,10 @@ class TrustedClock:
         Call it only after the signature over that time has been verified. An earlier time than the
         floor changes nothing.
         """
-        self._floor = max(self._floor, seconds)
+        at = self._monotonic()
+        if seconds > self._floor + at - self._floor_at:
+            self._floor, self._floor_at = float(seconds), at
 
     def monotonic(self) -> float:
         """Return seconds for durations and deadlines; the host cannot turn these back."""
-        return time.monotonic()
+        return self._monotonic()

@@ -50,3 +50,22 @@ def test_durations_do_not_follow_the_wall() -> None:
 
 def test_the_machine_s_own_clock_is_the_default() -> None:
     assert TrustedClock(0).now() > BUILT - 400_000_000
+
+
+def test_time_that_really_passed_cannot_be_taken_back() -> None:
+    """A document is learned at 1000; 1500 s later the host sets the clock back to 1200: it is 2500 all the same."""
+    wall, passed = [1000.0], [0.0]
+    clock = TrustedClock(0, wall=lambda: wall[0], monotonic=lambda: passed[0])
+    clock.raise_floor(1000)
+    wall[0], passed[0] = 2500.0, 1500.0
+    assert clock.now() == 2500
+    wall[0] = 1200.0
+    assert clock.now() == 2500
+
+
+def test_a_clock_that_was_ahead_may_be_set_right() -> None:
+    wall = [9000.0]
+    clock = TrustedClock(0, wall=lambda: wall[0], monotonic=lambda: 0.0)
+    assert clock.now() == 9000
+    wall[0] = 5000.0
+    assert clock.now() == 5000

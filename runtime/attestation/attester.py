@@ -110,6 +110,7 @@ class TsmAttester:
         self.folder = ConfigFs(root) if folder is None else folder
         self.endorsements = dict(endorsements)
         self.first_pause_s = first_pause_s
+        self.one_at_a_time = asyncio.Lock()
 
     def available(self) -> bool:
         """Tell whether the kernel offers reports of this provider."""
@@ -127,7 +128,9 @@ class TsmAttester:
         """
         if len(report_data) != REPORT_DATA_BYTES:
             raise MalformedError("report data", f"is {len(report_data)} bytes, want {REPORT_DATA_BYTES}")
-        return await asyncio.to_thread(self._collect, report_data)
+        # Two requests at once make the host answer EBUSY to one: sessions and the endpoint wait here instead.
+        async with self.one_at_a_time:
+            return await asyncio.to_thread(self._collect, report_data)
 
     def _collect(self, report_data: bytes) -> Evidence:
         pause, last = self.first_pause_s, "no answer"

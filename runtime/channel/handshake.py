@@ -19,14 +19,14 @@ from __future__ import annotations
 import hmac
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from hashlib import sha256
 
 from runtime.attestation import binding
 from runtime.channel import hello as hello_wire
 from runtime.channel.hello import Hello, Side
-from runtime.channel.messages import Kind, Message
+from runtime.channel.messages import Kind, Message, public_code
 from runtime.errors import PeerError
 
 EXPORT_BIND = b"EXPORTER-confidential-tunnels-bind-v1"
@@ -69,7 +69,7 @@ class Established:
 
     session: bytes  # 16, names the session; both sides derive it
     epoch: int
-    join_secret: bytes  # 32, proves to a worker that a data connection belongs to this session
+    join_secret: bytes = field(repr=False)  # 32, proves that a data connection belongs to this session
     peer_hello: Hello
 
 
@@ -128,10 +128,8 @@ class Handshake:
             case Kind.CONFIRM:
                 return self._receive_confirm(message.payload)
             case Kind.REFUSED:
-                code = message.payload.decode("ascii", "replace")
-                raise PeerError(
-                    code if code.replace("_", "").isalnum() else "refused", "closed the session", remote=True
-                )
+                code = public_code(message.payload.decode("ascii", "replace"))
+                raise PeerError(code, "closed the session", remote=True)
             case Kind.CONTROL:
                 raise PeerError("out_of_turn", f"a control message came while waiting for {self.waiting_for}")
 

@@ -42,6 +42,36 @@ LIMITS = MappingProxyType(
 )
 
 
+# What a refusal may say. None of them tells which member, value or rule it was.
+PUBLIC_CODES = frozenset(
+    {
+        "alpn",
+        "busy",
+        "clock_skew",
+        "confirm",
+        "document_conflict",
+        "epoch",
+        "evidence_refused",
+        "formats",
+        "malformed",
+        "out_of_turn",
+        "reflected",
+        "role",
+        "timeout",
+        "too_large",
+        "unknown_type",
+    }
+)
+
+
+def public_code(code: str) -> str:
+    """Return the code if it is one of the few that go over the wire, else `refused`.
+
+    For both directions: what we tell, and what we believe a peer said; its text never names a metric.
+    """
+    return code if code in PUBLIC_CODES else "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message."""

@@ -16,7 +16,7 @@ from runtime.channel import exchange
 from runtime.channel.exchange import Attested
 from runtime.channel.handshake import Established
 from runtime.channel.hello import Hello
-from runtime.channel.messages import Kind, Message
+from runtime.channel.messages import Kind, Message, public_code
 from runtime.channel.party import Party
 from runtime.channel.transport import ChannelTransport
 from runtime.documents import strict_json
@@ -25,27 +25,6 @@ from runtime.errors import MalformedError, PeerError, TunnelError
 
 TLS_DEADLINE_S = 10.0
 _INBOX = 2  # messages of a later attestation that wait: the peer never has more than one to send
-
-# Told to the peer; anything else becomes "refused". None says which member, value or rule it was.
-_PUBLIC_CODES = frozenset(
-    {
-        "alpn",
-        "busy",
-        "clock_skew",
-        "confirm",
-        "document_conflict",
-        "epoch",
-        "evidence_refused",
-        "formats",
-        "malformed",
-        "out_of_turn",
-        "reflected",
-        "role",
-        "timeout",
-        "too_large",
-        "unknown_type",
-    }
-)
 
 
 class Session:
@@ -91,7 +70,7 @@ class Session:
                 case Kind.CONTROL:
                     return _object(message.payload)
                 case Kind.REFUSED:
-                    code = message.payload.decode("ascii", "replace")
+                    code = public_code(message.payload.decode("ascii", "replace"))
                     raise PeerError(code, "the peer ended the session", remote=True)
                 case Kind.HELLO | Kind.EVIDENCE | Kind.CONFIRM:
                     self._hand_over(message)
@@ -167,10 +146,9 @@ async def _refusing(transport: ChannelTransport) -> AsyncGenerator[None, None]:
 
 async def refuse(transport: ChannelTransport, code: str) -> None:
     """Tell the peer a code and close."""
-    public = code if code in _PUBLIC_CODES else "refused"
     with contextlib.suppress(PeerError, TimeoutError):
         async with asyncio.timeout(1):
-            await transport.send(Message(Kind.REFUSED, public.encode()))
+            await transport.send(Message(Kind.REFUSED, public_code(code).encode()))
     transport.close()
 
 

@@ -12,6 +12,8 @@ import asyncio
 from collections import deque
 from typing import cast
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
@@ -24,6 +26,8 @@ from runtime.errors import PeerError, UnreachableError
 ALPN = b"tunnel-session/1"
 EXPORT_SIZE = 32  # bytes
 _READ_SIZE = 64 * 1024  # bytes per SSL_read
+SEND_DEADLINE_S = 10.0  # session messages are small: a peer that takes none for so long is gone
+CLOSE_DEADLINE_S = 1.0
 _MAX_UNREAD = 64  # messages: beyond it reading pauses until the session catches up
 
 
@@ -87,6 +91,8 @@ class ChannelTransport(asyncio.Protocol):
         while not self._inbox:
             await self._awake()
         message = self._inbox.popleft()
+        if len(self._inbox) == _MAX_UNREAD - 1:
+            self._pump()  # TLS may hold bytes that were left when the inbox was full
         if (
             len(self._inbox) < _MAX_UNREAD
             and self._transport is not None
@@ -97,7 +103,12 @@ class ChannelTransport(asyncio.Protocol):
 
     async def send(self, message: Message) -> None:
         """Send one message, waiting while the peer reads too slowly. Raises: PeerError."""
-        await self._writable.wait()
+        try:
+            async with asyncio.timeout(SEND_DEADLINE_S):
+                await self._writable.wait()
+        except TimeoutError as error:  # it reads nothing: it must not hold us, nor outlive its revocation
+            self.abort()
+            raise PeerError("timeout", f"the peer read nothing for {SEND_DEADLINE_S:g} s") from error
         if self._failure is not None or self._transport is None or not self._handshaken:
             raise self._failure or PeerError("closed", "the connection is not open")
         try:
@@ -119,6 +130,8 @@ class ChannelTransport(asyncio.Protocol):
         except SSL.Error:
             pass  # the TLS layer is already broken: closing the socket says it
         self._transport.close()
+        # A peer that does not read would keep the connection, and all that hangs on it, for ever.
+        asyncio.get_running_loop().call_later(CLOSE_DEADLINE_S, self._transport.abort)
 
     def abort(self) -> None:
         """Close at once; a connection that is only about to be made is closed when it is."""
@@ -168,7 +181,7 @@ class ChannelTransport(asyncio.Protocol):
                 self._assert_negotiated()
                 self._handshaken = True
                 self._wake.set()
-            while True:
+            while len(self._inbox) < _MAX_UNREAD:
                 for message in self._decoder.feed(self._connection.recv(_READ_SIZE)):
                     self._inbox.append(message)
                     self._wake.set()
@@ -192,8 +205,11 @@ class ChannelTransport(asyncio.Protocol):
             raise PeerError("alpn", f"the peer does not speak {ALPN.decode()}")
         if self._connection.get_protocol_version_name() != "TLSv1.3":
             raise PeerError("tls", "TLS 1.3 was not negotiated")
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        public = certificate.public_key() if certificate is not None else None
+        try:
+            certificate = self._connection.get_peer_certificate(as_cryptography=True)
+            public = certificate.public_key() if certificate is not None else None
+        except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
+            raise PeerError("no_certificate", "the peer's certificate cannot be read") from error
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
             raise PeerError("no_certificate", "want a certificate with a P-256 key")
 

@@ -22,7 +22,11 @@ BACKLOG = 1024
 def bind(address: Address, *, shared: bool) -> socket.socket:
     """Bind one address; `shared` by all workers (SO_REUSEPORT) or by none. Raises UnreachableError."""
     host, port = address
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # Named, because event loops set TCP_NODELAY on accepted sockets only where the protocol is: without it
+    # a frame waits up to 40 ms for the peer's delayed acknowledgement.
+    sock = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
     try:
         sock.settimeout(0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

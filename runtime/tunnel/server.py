@@ -106,9 +106,9 @@ class TunnelServer:
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""
         self._draining = True
-        for live in list(self._live.values()):
-            with contextlib.suppress(PeerError):
-                await live.session.send(session_messages.encode(Goaway(reason="draining", retry_after_s=1)))
+        goaway = session_messages.encode(Goaway(reason="draining", retry_after_s=1))
+        farewells = [live.session.send(goaway) for live in self._live.values()]
+        await asyncio.gather(*farewells, return_exceptions=True)  # each has its own deadline
         await self.workers.tell(control.Drain(deadline_s=self._limits.drain_s))
 
     def sessions(self) -> list[LiveSession]:
@@ -198,6 +198,7 @@ class TunnelServer:
             try:
                 async with asyncio.timeout(SILENCE_S):
                     message = session_messages.decode(await live.session.receive())
+                await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
             except TimeoutError as error:
                 raise PeerError("silent", f"nothing heard for {SILENCE_S:g} s") from error
             match message:

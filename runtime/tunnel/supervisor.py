@@ -180,6 +180,7 @@ class Supervisor:
         if not isinstance(plan, DataPlan) or not plan.ports:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")
         self._session = session
+        self.document_changed()  # the document may have changed between the handshake and here
         self._table = OriginTable(self._routes, frozenset())
         self.status.peer = session.peer
         counters = [0] * len(plan.ports)

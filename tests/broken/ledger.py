@@ -159,9 +159,9 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         name="the peer is told why",
-        file="runtime/channel/session.py",
-        old='    public = code if code in _PUBLIC_CODES else "refused"',
-        new='    public = "binding" if code == "evidence_refused" else code',
+        file="runtime/channel/messages.py",
+        old='    return code if code in PUBLIC_CODES else "refused"',
+        new="    return code + code",
         tests=(f"{SESSION}::test_the_peer_learns_a_code_and_nothing_else",),
     ),
     Break(
@@ -237,7 +237,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="a clock that can be turned back",
         file="runtime/clock.py",
-        old="        return max(int(self._wall()), self._floor)",
+        old="        return int(max(self._wall(), self._floor + self._monotonic() - self._floor_at))",
         new="        return int(self._wall())",
         tests=("tests/test_clock.py",),
     ),

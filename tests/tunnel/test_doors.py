@@ -123,3 +123,22 @@ def test_ipv6_is_ipv6_alone() -> None:
         pytest.skip("this machine has no IPv6")
     with bind(("::1", 0), shared=False) as sock:
         assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+
+def test_no_frame_waits_for_a_delayed_acknowledgement(run: Run) -> None:
+    """TCP_NODELAY at both ends of a data connection: loops set it only where they see the protocol."""
+
+    async def main() -> None:
+        async with Rig() as rig:
+            await rig.publish(echo, kind="http")
+            transports = [rig.connections[0].mux._transport]
+            board = rig.worker._board
+            assert board is not None
+            transports += [mux._transport for served in board._sessions.values() for mux in served.muxes]
+            assert len(transports) == 2
+            for transport in transports:
+                assert transport is not None
+                sock = transport.get_extra_info("socket")
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run(main())
