@@ -9,11 +9,11 @@ VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'imp
 BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.
 STAMP   = $(VENV)/.setup-$(shell cat pyproject.toml requirements/uv.txt requirements/dev.txt requirements/install | sha256sum | cut -c 1-16)
-TESTS  ?= tests
-CHECKED := $(wildcard runtime infra images tests)
+TESTS  ?= tests --ignore tests/visitors
+CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check preview fmt lock broken
+.PHONY: help setup demo test check preview bench visitors fmt lock broken
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -23,7 +23,6 @@ help: ## say what there is
 	@echo '  TESTS=PATH JOBS=N  what `make test` runs, in how many processes        KEEP=1  `make demo` stays up'
 	@echo '  STACK=NAME         what `make preview` shows'
 	@echo
-	@echo '  bench is reserved: the figures come with bench/'
 
 setup: $(STAMP) ## .venv with everything, locked by hash; nothing outside this folder
 
@@ -49,6 +48,12 @@ check: setup ## format, lint, types, import contracts, the house's rules
 
 broken: setup ## break each defence once, in a copy, to see that its test notices (four minutes)
 	@$(BIN)/python -m tests.broken
+
+visitors: setup ## browsers and programs through the tunnel (as root, after tests/visitors/install)
+	@$(BIN)/pytest -q tests/visitors
+
+bench: setup ## figures beside nginx, ssh -R and frp where they are installed (twelve minutes)
+	@$(BIN)/python -m bench $(ARGS)
 
 preview: setup ## what `pulumi up` would make, without credentials (STACK=local)
 	@$(BIN)/tunnel-fleet preview --stack $(STACK)

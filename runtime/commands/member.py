@@ -35,6 +35,7 @@ from runtime.errors import UnreachableError
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.limits import Limits
 from runtime.tunnel.server import TunnelServer
+from runtime.tunnel.worker import raise_descriptor_limit
 from runtime.web import admin, listeners, tunnel_name
 from runtime.web.documents import PublishedDocuments
 
@@ -54,6 +55,7 @@ async def run(settings: Settings, parts: Parts) -> None:
 
     Raises: TunnelError when the member cannot or may not serve.
     """
+    raise_descriptor_limit()
     clock = TrustedClock(config.BUILD_TIME)
     documents = PublishedDocuments(settings, clock)
     appraiser = ProcessAppraiser()

@@ -33,6 +33,8 @@ class Limits:
     drain_s: float = 30.0  # what visitors get to finish
     max_visitors: int = 16384  # per worker: below the usual descriptor limit with both kinds of socket
     connections_per_session: int = 16  # a client needs one or two per worker
+    own_visitors: int = 64  # of the tunnel name, per worker: health checks and people who look
+    own_visitor_s: float = 10.0  # one request for evidence takes a second
     max_unjoined: int = 256  # data connections that have not joined: strangers may hold no more sockets
 
     def __post_init__(self) -> None:

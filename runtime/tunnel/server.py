@@ -32,7 +32,8 @@ from runtime.tunnel.workers import WorkerPool
 log = logging.getLogger("tunnel.server")
 
 SILENCE_S = 15.0  # a client pings every 5 s: three missed, and it is dead
-MAX_UNCONFIRMED = 64  # connections that have not attested yet; beyond it new ones are closed at once
+MAX_UNCONFIRMED = 256  # connections that have not attested yet; beyond it the oldest is closed
+DRAIN_MARGIN_S = 3.0
 BACKLOG = 1024
 
 
@@ -58,7 +59,7 @@ class TunnelServer:
         self._settings, self._tunnel_name, self._party = settings, tunnel_name, party
         self._data_key, self._limits = data_key, limits
         self._live: dict[bytes, LiveSession] = {}
-        self._unconfirmed = 0
+        self._unconfirmed: dict[ChannelTransport, None] = {}  # in the order in which they came
         self._ports: tuple[int, ...] = ()
         self._draining = False
         self.refused: dict[str, int] = {}  # code -> sessions turned away
@@ -87,6 +88,7 @@ class TunnelServer:
                 if not self._draining:
                     message = f"relay worker {index} died"
                     raise TunnelError(message)
+                await self.workers.ended(self._limits.drain_s + DRAIN_MARGIN_S)
             finally:
                 for listener in listeners:
                     listener.close()
@@ -110,6 +112,7 @@ class TunnelServer:
         farewells = [live.session.send(goaway) for live in self._live.values()]
         await asyncio.gather(*farewells, return_exceptions=True)  # each has its own deadline
         await self.workers.tell(control.Drain(deadline_s=self._limits.drain_s))
+        await self.workers.ended(self._limits.drain_s + DRAIN_MARGIN_S)
 
     def sessions(self) -> list[LiveSession]:
         """Return the live sessions."""
@@ -146,15 +149,20 @@ class TunnelServer:
             log.exception("a session ended by a fault of ours")
 
     async def _establish(self, transport: ChannelTransport) -> Session | None:
-        if self._unconfirmed >= MAX_UNCONFIRMED or self._draining:
-            self.refused["busy"] = self.refused.get("busy", 0) + 1
+        if self._draining:
             transport.abort()
             return None
-        self._unconfirmed += 1
+        if len(self._unconfirmed) >= MAX_UNCONFIRMED:
+            # The oldest goes: whoever opens connections and says nothing keeps no member out for long.
+            self.refused["busy"] = self.refused.get("busy", 0) + 1
+            oldest = next(iter(self._unconfirmed))
+            del self._unconfirmed[oldest]
+            oldest.abort()
+        self._unconfirmed[transport] = None
         try:
             return await channel.establish(transport, self._party, secrets.token_bytes(32))
         finally:
-            self._unconfirmed -= 1
+            self._unconfirmed.pop(transport, None)
 
     async def _keep(self, session: Session) -> None:
         live = LiveSession(session=session, since=time.monotonic())
@@ -269,8 +277,10 @@ class TunnelServer:
         return session.member_in(self._party.documents.current().document)
 
     def _end(self, live: LiveSession, reason: str) -> None:
+        """End a session: the workers cut its streams now, whatever its own connection is doing."""
         live.ended_by = reason
         self._live.pop(live.session.id, None)
+        self.workers.tell_now(control.End(session=live.session.id, reason=reason))
         live.session.transport.close()
 
     def _turned_away(self, error: TunnelError, transport: ChannelTransport) -> None:

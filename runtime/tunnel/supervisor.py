@@ -247,6 +247,8 @@ class Supervisor:
         while True:
             reason = await self._connections[worker].closed
             self.status.connections -= 1
+            if self.status.state == "draining":
+                await session.transport.closed  # streams of other workers may still be ending
             log.warning(
                 "data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}}
             )

@@ -77,6 +77,7 @@ class Switchboard:
         self._ledger = CounterLedger()
         self._dialer = Dialer(loop=loop, limits=limits)
         self._visitors: set[Visitor] = set()
+        self._own = 0  # visitors of the tunnel name itself
         self._strangers: set[JoinGate] = set()
         self._refused: Counter[str] = Counter()
         self._opened: Counter[str] = Counter()
@@ -193,7 +194,13 @@ class Switchboard:
         self._visitors.discard(visitor)
 
     def _open_own(self, request: OpenRequest, visitor: StreamSink) -> Far:
-        """Pass a visitor of the tunnel name itself on to the control process, byte for byte."""
+        """Pass a visitor of the tunnel name itself on to the control process, byte for byte.
+
+        It holds the fleet's sessions and must not be filled by strangers: few at a time, each for seconds.
+        """
+        if self._own >= self._limits.own_visitors:
+            raise NoRouteError("too many visitors of the tunnel name")
+        self._own += 1
         end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST)
         pipe = Pipe(visitor, end, credit=self._limits.credit)
         self._dialer.dial(
@@ -202,7 +209,12 @@ class Switchboard:
             pipe.far_side,
         )
         pipe.near_side.write(request.first)
+        self._loop.call_later(self._limits.own_visitor_s, self._end_own, end)
         return pipe.near_side
+
+    def _end_own(self, end: SocketEnd) -> None:
+        self._own -= 1  # its place is free no sooner: that bounds the rate as well
+        end.cut(ResetCode.IDLE)
 
     # ------------------------------------------------------------------ data connections
 

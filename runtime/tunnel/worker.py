@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from runtime.errors import MalformedError, TunnelError
@@ -109,7 +112,7 @@ class Worker:
             case End():
                 self._board.end(message)
             case Report():
-                self._tell(self._board.counters())
+                self._report(self._board)
             case Configure() | Ready() | Joined() | Left() | Counters():
                 raise MalformedError("control message", f"{type(message).__name__} cannot be applied")
 
@@ -144,7 +147,7 @@ class Worker:
             stop = self._loop.time() + deadline_s
             while not board.idle and self._loop.time() < stop:  # noqa: ASYNC110 - an event would cost each visitor
                 await asyncio.sleep(_IDLE_POLL_S)
-            self._tell(board.counters())
+            self._report(board)
         self._draining = None
         self.close()
 
@@ -156,8 +159,16 @@ class Worker:
 
     def _report_again(self) -> None:
         if self._board is not None:
-            self._tell(self._board.counters())
+            self._report(self._board)
         self._reporting = self._loop.call_later(_REPORT_S, self._report_again)
+
+    def _report(self, board: Switchboard) -> None:
+        """Tell the counters; with more members than a line holds, the totals alone."""
+        counters = board.counters()
+        try:
+            self._tell(counters)
+        except MalformedError:
+            self._tell(replace(counters, opened={}, received={}, sent={}))
 
 
 class ControlLink(asyncio.Protocol):
@@ -207,6 +218,13 @@ class ControlLink(asyncio.Protocol):
             self._transport.write(encode(message))
 
 
+def raise_descriptor_limit() -> None:
+    """Use all the descriptors the machine allows: each visitor takes one, and 1,024 is the usual start."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def run(control: socket.socket) -> int:
     """Serve until the control socket ends, or a drain does. Returns the exit status."""
     loop = asyncio.get_running_loop()
@@ -236,6 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control-fd", type=int, required=True)
     options = parser.parse_args(arguments)
     control = socket.socket(fileno=options.control_fd)
+    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run(control))
 

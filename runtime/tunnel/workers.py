@@ -19,10 +19,11 @@ from runtime.tunnel import control
 from runtime.tunnel.control import Configure, Counters, Joined, Left, LineSplitter, Message, Ready
 
 log = logging.getLogger("tunnel.workers")
+FROZEN_S = 10.0  # ten reports missed
 READY_DEADLINE_S = 20.0  # a cold start of the interpreter on a busy machine
 KNOWN_DEADLINE_S = 5.0  # a worker that does not take a session within this is stuck
 END_DEADLINE_S = 3.0
-MAX_UNSENT = 64  # lines that wait for one worker; whoever has more to say waits too
+MAX_UNSENT = 1024  # lines that wait for one worker; one that lets more pile up is stuck, and is killed
 
 
 @dataclass(slots=True)
@@ -82,9 +83,23 @@ class WorkerPool:
 
     async def tell(self, message: control.ToWorker) -> None:
         """Send to every worker; a worker that is gone is noticed elsewhere."""
+        self.tell_now(message)
+
+    def tell_now(self, message: control.ToWorker) -> None:
+        """Send to every worker, in the order told."""
         line = control.encode(message)
         for worker in self._workers:
-            await worker.unsent.put(line)
+            try:
+                worker.unsent.put_nowait(line)
+            except asyncio.QueueFull:  # it reads nothing: the others must hear of a revocation all the same
+                worker.process.kill()
+
+    async def ended(self, deadline_s: float) -> None:
+        """Wait until every worker has ended by itself, as after a drain, but not longer."""
+        waiting = [worker.process.wait() for worker in self._workers]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await asyncio.gather(*waiting)
 
     async def announce(self, session: control.Session) -> None:
         """Tell every worker of a session and wait until all know it: only then may the client join."""
@@ -142,9 +157,17 @@ class WorkerPool:
         splitter = LineSplitter()
         loop = asyncio.get_running_loop()
         try:
-            while data := await loop.sock_recv(worker.socket, control.MAX_LINE):
+            while True:
+                # It tells its counters every second: one that is silent is frozen, and visitors would wait.
+                async with asyncio.timeout(FROZEN_S if worker.ready is not None else None):
+                    data = await loop.sock_recv(worker.socket, control.MAX_LINE)
+                if not data:
+                    break
                 for line in splitter.feed(data):
                     self._take(worker, control.decode(line))
+        except TimeoutError:
+            log.error("relay worker %d: said nothing for %g s, killed", worker.index, FROZEN_S)  # noqa: TRY400
+            worker.process.kill()
         except (OSError, MalformedError) as error:
             if not self._closing:
                 log.error("relay worker %d: %s", worker.index, error)  # noqa: TRY400 - no stack: it is the peer's
