@@ -53,7 +53,11 @@ IMPURE_CALLS = frozenset({"open", "input", "print", "breakpoint", "exec", "eval"
 
 WITHOUT_MIRROR = {
     "runtime/errors.py": "held by every test that expects one of its errors",
+    "runtime/config.py": "named constants only",
     "runtime/tunnel/limits.py": "named constants only",
+    "runtime/attestation/tees/tdx/reasons.py": "words only; every TDX check's test expects one of them",
+    "runtime/channel/party.py": "types only",
+    "runtime/channel/exchange.py": "driven by test_session.py, test_attacks.py and test_renewal.py",
     "infra/__main__.py": "three lines that Pulumi runs; the preview tests run them",
 }
 
@@ -61,6 +65,8 @@ WITHOUT_MIRROR = {
 LOOP_TASKS = {
     "runtime/tunnel/doors.py": "one move of the listeners at a time, held; its failure goes to its owner",
     "runtime/tunnel/socket_end.py": "one per connection to an origin: held, cancelled, failing into a reset",
+    "runtime/tunnel/supervisor.py": "one session at a time, waited for, its error returned",
+    "runtime/tunnel/together.py": "all waited for, the first one's error raised",
     "runtime/tunnel/worker.py": "the drain and the one configuration of a worker, both held by it",
 }
 

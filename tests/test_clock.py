@@ -53,7 +53,7 @@ def test_the_machine_s_own_clock_is_the_default() -> None:
 
 
 def test_time_that_really_passed_cannot_be_taken_back() -> None:
-    """A document is learned at 1000; 1500 s later the host sets the clock back to 1200: it is 2500 all the same."""
+    """Learned at 1000; 1500 s later the host sets the clock back to 1200: it is 2500 all the same."""
     wall, passed = [1000.0], [0.0]
     clock = TrustedClock(0, wall=lambda: wall[0], monotonic=lambda: passed[0])
     clock.raise_floor(1000)

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from runtime.attestation.model import Evidence, EvidenceRefusedError, Reason
-from runtime.channel import exchange
+from runtime.channel import exchange, transport
 from runtime.channel import session as channel
-from runtime.channel import transport
 from runtime.channel.messages import Kind, Message
 from runtime.channel.party import Party
 from runtime.channel.session import Session
