@@ -2,7 +2,7 @@
 
 Bounded three ways: one appraisal at a time per CPU given to it, so many waiting at most, and so
 many of one member's at once, so that a member that reconnects in a storm keeps nobody else out.
-Strangers never get here: the session refuses a settings digest that the owner did not sign.
+Who shows no digest that the owner signed never gets here.
 """
 
 from __future__ import annotations

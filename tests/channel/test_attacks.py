@@ -105,7 +105,8 @@ async def test_replayed_evidence_is_refused(world: World) -> None:
 async def test_evidence_of_the_other_direction_is_refused(world: World) -> None:
     """A server whose evidence was made for the client's direction of the very same connection.
 
-    Same connection, same exporter, same nonces and keys of the server: direction and roles alone differ.
+    Same connection and exporter; direction, order of the keys, nonce and settings digest differ. That each of
+    these counts alone is shown in tests/attestation/test_binding.py.
     """
 
     class Swapped:
