@@ -63,6 +63,9 @@ class WorkerPool:
                     sys.executable, "-m", "runtime.tunnel.worker", "--control-fd", str(theirs.fileno()),
                     pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
                 )  # fmt: skip
+            except BaseException:
+                ours.close()
+                raise
             finally:
                 theirs.close()
             worker = Worker(configuration.worker, process, ours)
