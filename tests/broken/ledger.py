@@ -202,8 +202,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="a server grants what the document does not",
         file="runtime/tunnel/server.py",
-        old="        live.granted = tuple(name for name in hostnames if member.may_publish(name))",
-        new="        live.granted = hostnames",
+        old="        live.granted = tuple(name for name in live.offered if member.may_publish(name))",
+        new="        live.granted = live.offered",
         tests=("tests/tunnel/test_server.py",),
     ),
     Break(
