@@ -3,8 +3,8 @@
 # Another interpreter gets an environment of its own: make test PYTHON=python3.13
 PYTHON ?= python3
 STACK  ?= local
-# Test processes; 0 runs them in one, in order.
-JOBS   ?= 0
+# Test processes; JOBS=0 runs them in one, in order.
+JOBS   ?= 2
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing))
 BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.

@@ -132,7 +132,6 @@ def pck_crl(*revoked: int, **changes: Any) -> bytes:
             {"revocation.pck_crl.issuer": "revocation_unknown"},
         ),
     ],
-    ids=str,
 )
 def test_revocation(changes: dict[str, Any], failed: dict[str, str]) -> None:
     assert refused(collateral=collateral(**changes)) == failed
