@@ -8,8 +8,8 @@ import json
 import sys
 
 from bench.material import HOST
+from runtime.limits import Limits
 from runtime.tunnel.data import JoinTicket, Origin, OriginTable, connect
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.routing import SessionId
 from runtime.tunnel.worker import loop_factory
 

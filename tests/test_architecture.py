@@ -31,7 +31,7 @@ PURE = (
     "runtime/tunnel/routing.py",
     "runtime/tunnel/join.py",
     "runtime/tunnel/control.py",
-    "runtime/tunnel/limits.py",
+    "runtime/limits.py",
     "runtime/tunnel/session_messages.py",
     "infra/fleet.py",
     "infra/capabilities.py",
@@ -54,7 +54,6 @@ IMPURE_CALLS = frozenset({"open", "input", "print", "breakpoint", "exec", "eval"
 WITHOUT_MIRROR = {
     "runtime/errors.py": "held by every test that expects one of its errors",
     "runtime/config.py": "named constants only",
-    "runtime/tunnel/limits.py": "named constants only",
     "runtime/attestation/tees/tdx/reasons.py": "words only; every TDX check's test expects one of them",
     "runtime/channel/party.py": "types only",
     "runtime/channel/exchange.py": "driven by test_session.py, test_attacks.py and test_renewal.py",

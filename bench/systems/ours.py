@@ -19,6 +19,7 @@ from importlib import metadata, util
 from bench.machine import NotStartedError, Processes, free_port, wait_for_port
 from bench.material import HOST, Material
 from bench.systems.model import Running, System
+from runtime.limits import Limits
 from runtime.tunnel.control import (
     MAX_LINE,
     Configure,
@@ -33,7 +34,6 @@ from runtime.tunnel.control import (
     encode,
 )
 from runtime.tunnel.data_tls import certificate_digest
-from runtime.tunnel.limits import Limits
 
 FAST = ("uvloop", "aiofastnet")
 _DEADLINE_S = 15.0

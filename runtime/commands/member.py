@@ -32,8 +32,8 @@ from runtime.clock import TrustedClock
 from runtime.commands import metrics, routes
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings
 from runtime.errors import UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel.client import TunnelClient
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.worker import raise_descriptor_limit
 from runtime.web import admin, listeners, tunnel_name

@@ -15,9 +15,9 @@ from runtime.channel.party import Party
 from runtime.documents.routes import Routes
 from runtime.documents.settings import ClientSettings
 from runtime.errors import UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel import resolve
 from runtime.tunnel.data import Origin
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.supervisor import Status, Supervisor
 from runtime.tunnel.tls_end import visitor_context
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast, get_type_hints
 
 from runtime.errors import MalformedError
-from runtime.tunnel.limits import Limits
+from runtime.limits import Limits
 
 MAX_LINE = 64 * 1024
 Address: TypeAlias = tuple[str, int]

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Literal, TypeAlias, cast
 
 from runtime.errors import MalformedError, PeerError, TunnelError, UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel.data_tls import ALPN, client_finished, dial
 from runtime.tunnel.frames import OpenRequest, ResetCode
 from runtime.tunnel.join import (
@@ -27,7 +28,6 @@ from runtime.tunnel.join import (
     decode_joined,
     join_proof,
 )
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.mux import Mux
 from runtime.tunnel.origin_tls import OriginTls
 from runtime.tunnel.proxy_protocol import header

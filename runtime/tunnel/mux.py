@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeAlias, cast
 
 from runtime.errors import MalformedError, PeerError
+from runtime.limits import Limits
 from runtime.tunnel.frames import (
     HEADER_BYTES,
     MAX_STREAM,
@@ -30,7 +31,6 @@ from runtime.tunnel.frames import (
     read_credit,
     read_reset,
 )
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import UNJOINED, Stream, StreamSink
 
 _LINGER_S = 1.0  # what a closing connection gets to deliver its last frame

@@ -18,8 +18,8 @@ import ssl
 from functools import cache
 from typing import Literal, TypeAlias
 
+from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink
 
 log = logging.getLogger("tunnel.origin")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Protocol, cast
 
 from runtime.errors import MalformedError
+from runtime.limits import Limits
 from runtime.tunnel.client_hello import (
     DECODE_ERROR,
     INTERNAL_ERROR,
@@ -22,7 +23,6 @@ from runtime.tunnel.client_hello import (
 )
 from runtime.tunnel.frames import MAX_FIRST, Chunk, Endpoint, OpenRequest, ResetCode
 from runtime.tunnel.http1 import BAD_REQUEST, is_http, may_be_http
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.routing import NoRouteError
 from runtime.tunnel.socket_end import SocketEnd, abort, write_eof
 from runtime.tunnel.stream import Far, StreamSink

@@ -22,8 +22,8 @@ from runtime.channel.transport import ChannelTransport
 from runtime.documents.fleet import Member
 from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 from runtime.tunnel import control, session_messages
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.renewal import LATE_S, SOONEST_S, due_in
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
 from runtime.tunnel.together import run_together

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
+from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far
 
 Connect: TypeAlias = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]

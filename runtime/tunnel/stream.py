@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from runtime.limits import Limits
 from runtime.tunnel.frames import (
     MAX_CREDIT,
     MAX_DATA,
@@ -21,7 +22,6 @@ from runtime.tunnel.frames import (
     reset,
     window,
 )
-from runtime.tunnel.limits import Limits
 
 UNJOINED = 16 * 1024  # bytes; from here on a second write is cheaper than a copy
 _DATA, _END = int(FrameType.DATA), int(FrameType.END)

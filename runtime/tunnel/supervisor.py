@@ -21,9 +21,9 @@ from runtime.channel import transport
 from runtime.channel.party import Party
 from runtime.channel.session import Session
 from runtime.errors import PeerError, TunnelError, UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.renewal import due_in
 from runtime.tunnel.routing import SessionId
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeAlias, cast
 
 from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 from runtime.tunnel.control import Counters, End, Grant, Joined, Left, Session
 from runtime.tunnel.data_tls import client_finished
 from runtime.tunnel.frames import CloseCode, OpenRequest, ResetCode
@@ -27,7 +28,6 @@ from runtime.tunnel.join import (
     encode_joined,
     join_proof,
 )
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.mux import Mux
 from runtime.tunnel.pipe import Pipe
 from runtime.tunnel.relay import Refusal, Visitor

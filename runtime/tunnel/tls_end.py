@@ -12,9 +12,9 @@ import contextlib
 import ssl
 from collections.abc import Callable
 
+from runtime.limits import Limits
 from runtime.memory_chain import load_chain
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink
 
 _MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpdate's 22

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from runtime.errors import PeerError
+from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, Endpoint, OpenRequest, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.mux import Mux
 from runtime.tunnel.stream import Stream, StreamSink
 

@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from runtime.limits import Limits
 from runtime.tunnel.control import Configure, Counters, Drain, End, FromWorker, Grant, Ready, Session
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable, connect
 from runtime.tunnel.data_tls import certificate_digest
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.routing import SessionId
 from runtime.tunnel.tls_end import visitor_context
 from runtime.tunnel.worker import Worker

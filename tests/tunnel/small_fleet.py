@@ -23,10 +23,10 @@ from runtime.channel.hello import Side
 from runtime.channel.party import Party
 from runtime.channel.session import Session
 from runtime.documents.settings import ClientSettings, ServerSettings
+from runtime.limits import Limits
 from runtime.tunnel import session_messages
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.data import Origin
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import ControlMessage, DataPlan
 from tests.channel import parties

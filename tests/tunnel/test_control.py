@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import MalformedError
+from runtime.limits import Limits
 from runtime.tunnel.control import (
     MAX_LINE,
     Configure,
@@ -28,7 +29,6 @@ from runtime.tunnel.control import (
     decode,
     encode,
 )
-from runtime.tunnel.limits import Limits
 
 MESSAGES: list[Message] = [
     Configure(

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel import data as data_module
 from runtime.tunnel import switchboard as switchboard_module
 from runtime.tunnel.control import Joined, Left, Session
 from runtime.tunnel.data import Origin, OriginTable, connect
 from runtime.tunnel.data_tls import ALPN, server_context
 from runtime.tunnel.frames import ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.tls_end import visitor_context
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import (

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.errors import PeerError
+from runtime.limits import Limits
 from runtime.tunnel import frames
 from runtime.tunnel.frames import CloseCode, FrameType, ResetCode, frame
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Stream
 from tests.tunnel.memory import KIB, Pair, Sink, request
 

@@ -11,9 +11,9 @@ from typing import cast
 
 import pytest
 
+from runtime.limits import Limits
 from runtime.memory_chain import load_chain
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.origin_tls import OriginTls, Protocol
 from tests.tunnel.memory import Loop
 from tests.tunnel.rig import certificate

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
+from runtime.limits import Limits
 from runtime.tunnel.client_hello import alert
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.socket_end import abort
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import (

@@ -9,8 +9,8 @@ import struct
 
 import pytest
 
+from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.socket_end import Dialer, SocketEnd
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import Rig, blocks, listening, settle, sha256_of, until

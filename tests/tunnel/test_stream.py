@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from runtime.limits import Limits
 from runtime.tunnel import frames
 from runtime.tunnel.frames import Chunk, CloseCode, FrameError, FrameType, ResetCode, frame
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Stream
 
 

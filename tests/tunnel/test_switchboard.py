@@ -9,9 +9,9 @@ import ssl
 import pytest
 
 from runtime.errors import PeerError, UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel.control import End, Grant, Session
 from runtime.tunnel.data_tls import ALPN
-from runtime.tunnel.limits import Limits
 from tests.tunnel.conftest import Run
 from tests.tunnel.rig import (
     HOST,

@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from runtime.errors import UsageError
+from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, ResetCode
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.stream import Far, StreamSink
 from runtime.tunnel.tls_end import TlsEnd, visitor_context
 from tests.tunnel.memory import Loop

@@ -19,6 +19,7 @@ import pytest
 from aiohttp import web
 
 from runtime.errors import MalformedError, UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel.control import (
     Counters,
     Drain,
@@ -36,7 +37,6 @@ from runtime.tunnel.control import (
 )
 from runtime.tunnel.data import Origin, OriginTable, connect
 from runtime.tunnel.doors import bind
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.tls_end import visitor_context
 from runtime.tunnel.worker import Worker
 from tests.tunnel.conftest import Run

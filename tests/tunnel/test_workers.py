@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from runtime.errors import TunnelError
+from runtime.limits import Limits
 from runtime.tunnel import workers as module
 from runtime.tunnel.control import Drain, End, Grant, Report, Session
 from runtime.tunnel.data import OriginTable, connect
-from runtime.tunnel.limits import Limits
 from runtime.tunnel.workers import WorkerPool
 from tests.tunnel.rig import SECRET, SESSION, configure, ticket, until
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.limits import Limits
 from runtime.tunnel.client_hello import DECODE_ERROR, UNRECOGNIZED_NAME, alert
-from runtime.tunnel.limits import Limits
 from tests.tunnel.rig import client_hello, listening
 from tests.visitors.scene import SITE, Scene, opened
 

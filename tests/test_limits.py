@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 import pytest
 
 from runtime.errors import MalformedError
-from runtime.tunnel.limits import Limits
+from runtime.limits import Limits
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Limits)])
