@@ -150,7 +150,9 @@ class TsmAttester:
             if found is not None:
                 report, table = found
                 own = {"cert_table": table} if table else {}
-                return Evidence(format="snp", parts={"report": report}, endorsements=own | self.endorsements)
+                return Evidence(
+                    format="sev-snp", parts={"snp_report": report}, endorsements=own | self.endorsements
+                )
             last = "another writer changed the request"
         message = f"the host made no report in {ATTEMPTS} attempts: {last}"
         raise UnreachableError(message)

@@ -4,8 +4,13 @@
     parts = label, direction u8, epoch u32, transcript 32, exporter 32, SPKI of the Attester,
             SPKI of the Verifier, the Verifier's nonce 32, the Attester's settings digest 32
 
-(docs/protocol.md, Binder; integers big-endian.) It is an SNP report's REPORT_DATA; its SHA-256 is what a
-TPM quote qualifies. Labels keep one use from passing for another: nothing ever signs caller-chosen bytes.
+(docs/protocol.md §5; integers big-endian.) It is the REPORT_DATA of an SNP report or TD quote, the user data of
+a NitroTPM document and of Azure's runtime data; its SHA-256 is what a TPM quote alone qualifies. Labels keep one
+use from passing for another: nothing ever signs caller-chosen bytes.
+
+Where the TPM is not inside of what the CPU's report covers (AWS, Google), two parts that carry one binder are
+not yet parts of one machine: a machine with a stolen or rented TEE asks for its report, and another one for its
+quote. There the quote commits to the report as well (decision 0004).
 """
 
 from __future__ import annotations
@@ -84,3 +89,19 @@ def tpm_qualifying(value: bytes) -> bytes:
     if len(value) != BINDER_BYTES:
         raise MalformedError("binder", f"is {len(value)} bytes, want {BINDER_BYTES}")
     return sha256(value).digest()
+
+
+_TIE = b"tunnel-tpm-tie-v1"
+
+
+def tied_qualifying(value: bytes, report: bytes) -> bytes:
+    """Return what a TPM or NitroTPM beside a CPU's report carries, so that it speaks of that very report.
+
+        SHA-256( lp16("tunnel-tpm-tie-v1") ‖ lp16(binder 64) ‖ lp16(SHA-256 of the whole SNP report or TD quote) )
+
+    32 bytes. `report` is as it travels: the report is made first. Raises: MalformedError.
+    """
+    if len(value) != BINDER_BYTES:
+        raise MalformedError("binder", f"is {len(value)} bytes, want {BINDER_BYTES}")
+    parts = (_TIE, value, sha256(report).digest())
+    return sha256(b"".join(struct.pack(">H", len(part)) + part for part in parts)).digest()

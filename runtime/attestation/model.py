@@ -13,7 +13,7 @@ Evidence on the wire (docs/protocol.md, Evidence); integers are big-endian:
     | then, per item, in ascending order of (kind, name), so that no item comes twice:  |
     | 1     | kind: 1 a signed part, 2 an endorsement                                   |
     | 1 + n | length and name, ASCII: one of those the format knows                     |
-    | 4 + n | length and bytes, at least one                                            |
+    | 4 + n | length and bytes, 1 up to what `formats` says of this item                  |
 """
 
 from __future__ import annotations
@@ -22,29 +22,18 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Literal
 
+from runtime.attestation.formats import FORMATS, Format
 from runtime.documents.fleet import Grade, Role
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError, TunnelError
 
-MAX_EVIDENCE_SIZE = 256 * 1024  # bytes; an SNP report with its chain and revocation list is under 16 KiB
+MAX_EVIDENCE_SIZE = 256 * 1024  # bytes; an SNP report with its chain is under 16 KiB, a log under 128 KiB
 
 _MAGIC = b"CTE1"
 _PART, _ENDORSEMENT = 1, 2
 _WHAT = "evidence"
-
-
-@dataclass(frozen=True, slots=True)
-class _Format:
-    parts: frozenset[str]  # all of them required
-    endorsements: frozenset[str]  # all of them optional: `verify` says what is missing
-
-
-FORMATS: Mapping[str, _Format] = MappingProxyType(
-    {"snp": _Format(frozenset({"report"}), frozenset({"vek", "intermediate", "root", "crl", "cert_table"}))}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +52,6 @@ def encode(evidence: Evidence) -> bytes:
     out = [_MAGIC, bytes([len(name)]), name]
     for kind, items in ((_PART, evidence.parts), (_ENDORSEMENT, evidence.endorsements)):
         for item, value in sorted(items.items()):
-            if not value:
-                raise MalformedError(_WHAT, f"{item} is empty")
             out.append(
                 struct.pack(">BB", kind, len(item)) + item.encode("ascii") + struct.pack(">I", len(value))
             )
@@ -83,6 +70,7 @@ def decode(data: bytes) -> Evidence:
     if reader.take(4, "the magic") != _MAGIC:
         raise MalformedError(_WHAT, "does not begin with CTE1", offset=0)
     name = reader.name()
+    known = _known(name)
     items: dict[int, dict[str, bytes]] = {_PART: {}, _ENDORSEMENT: {}}
     last = (0, "")
     while reader.offset < len(data):
@@ -94,9 +82,9 @@ def decode(data: bytes) -> Evidence:
         if (kind, item) <= last:
             raise MalformedError(_WHAT, f"has {item!r} twice or out of order", offset=start)
         last = (kind, item)
-        size = int.from_bytes(reader.take(4, "a length"), "big")
-        if size == 0:
-            raise MalformedError(_WHAT, f"{item} is empty", offset=start)
+        size, most = int.from_bytes(reader.take(4, "a length"), "big"), _most(known, kind, item)
+        if not 1 <= size <= most:
+            raise MalformedError(_WHAT, f"{item} is {size} bytes, want 1 to {most}", offset=start)
         items[kind][item] = reader.take(size, item)
     evidence = Evidence(format=name, parts=items[_PART], endorsements=items[_ENDORSEMENT])
     _check_names(evidence)
@@ -122,15 +110,32 @@ class _Reader:
         return raw.decode("ascii")
 
 
-def _check_names(evidence: Evidence) -> None:
-    known = FORMATS.get(evidence.format)
+def _known(name: str) -> Format:
+    known = FORMATS.get(name)
     if known is None:
-        raise MalformedError(_WHAT, f"has the format {evidence.format!r}, want one of {sorted(FORMATS)}")
-    if frozenset(evidence.parts) != known.parts:
+        raise MalformedError(_WHAT, f"has the format {name!r}, want one of {sorted(FORMATS)}")
+    return known
+
+
+def _most(known: Format, kind: int, item: str) -> int:
+    """Return how many bytes the item may have. Raises: MalformedError for a name the format does not know."""
+    most = (known.parts if kind == _PART else known.endorsements).get(item)
+    if most is None:
+        what = "part" if kind == _PART else "endorsement"
+        raise MalformedError(_WHAT, f"has the unknown {what} {item!r}")
+    return most
+
+
+def _check_names(evidence: Evidence) -> None:
+    known = _known(evidence.format)
+    if set(evidence.parts) != set(known.parts):
         raise MalformedError(_WHAT, f"has the parts {sorted(evidence.parts)}, want {sorted(known.parts)}")
-    unknown = set(evidence.endorsements) - known.endorsements
-    if unknown:
-        raise MalformedError(_WHAT, f"has unknown endorsements {sorted(unknown)}")
+    for kind, items in ((_PART, evidence.parts), (_ENDORSEMENT, evidence.endorsements)):
+        for item, value in items.items():
+            if not 1 <= len(value) <= _most(known, kind, item):
+                raise MalformedError(
+                    _WHAT, f"{item} is {len(value)} bytes, want 1 to {_most(known, kind, item)}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

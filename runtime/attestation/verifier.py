@@ -120,7 +120,7 @@ def find_member(document: FleetDocument, settings_digest: bytes, role: Role, now
 
 def _check_accepted(document: FleetDocument, evidence: Evidence) -> None:
     findings = Findings()
-    accepted = {"snp": document.reference_values.snp is not None}
+    accepted = {"sev-snp": document.reference_values.snp is not None}
     findings.require(
         accepted.get(evidence.format, False),
         f"{evidence.format}.accepted",

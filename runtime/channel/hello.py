@@ -9,8 +9,8 @@
         49    8  fleet document version
         57   32  fleet document digest, SHA-256 of the signed payload
         89   32  settings digest
-       121    1  number n of evidence formats, 1 to 8
-       122    n  evidence formats the sender can appraise (1 = snp)
+       121    1  number n of evidence formats, 1 to 16
+       122    n  evidence formats the sender can appraise (codes: `Format`)
 
 All integers are big-endian. A hello never carries a name: the settings digest finds the member.
 """
@@ -25,8 +25,8 @@ from runtime.errors import MalformedError
 
 MAGIC = b"CTH1"
 _FIXED = struct.Struct(">4sBI32sQQ32s32sB")
-MAX_FORMATS = 8
-MAX_SIZE = _FIXED.size + MAX_FORMATS  # 130 bytes
+MAX_FORMATS = 16
+MAX_SIZE = _FIXED.size + MAX_FORMATS  # 138 bytes
 WHAT = "hello"
 
 
@@ -43,9 +43,16 @@ class Side(IntEnum):
 
 
 class Format(IntEnum):
-    """Evidence formats; the values are on the wire."""
+    """Evidence formats, as `attestation.formats` names and numbers them; the values are on the wire."""
 
-    SNP = 1
+    SEV_SNP = 1
+    AWS_SNP_NITROTPM = 2
+    AZURE_SNP = 3
+    AZURE_TDX = 4
+    GCP_SNP = 5
+    GCP_TDX = 6
+    QEMU_TPM = 7
+    AWS_NITROTPM = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

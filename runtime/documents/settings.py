@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import sha256, sha384
 from typing import Any, Literal
 
 from runtime.documents import schema
@@ -16,6 +16,7 @@ from runtime.errors import DocumentError, Problem
 
 MAX_SETTINGS_SIZE = 16_384  # bytes; EC2 user data is the smallest of the three clouds
 WHAT = "settings"
+Bank = Literal["sha256", "sha384"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,21 @@ class Settings:
 def digest(data: bytes) -> bytes:
     """Return the settings digest: SHA-256 of the exact bytes, 32 bytes."""
     return sha256(data).digest()
+
+
+def extended(digest: bytes, bank: Bank) -> bytes:
+    """Return what a VM extends once with its settings digest (32), before it uses them: as long as the bank's.
+
+    The digest itself in the SHA-256 bank of PCR14; its SHA-384 in the SHA-384 bank and in RTMR3.
+    """
+    return digest if bank == "sha256" else sha384(digest).digest()
+
+
+def register(digest: bytes, bank: Bank) -> bytes:
+    """Return what PCR14 or RTMR3 holds after that one extension of a register of zeros."""
+    if bank == "sha256":
+        return sha256(bytes(32) + extended(digest, bank)).digest()
+    return sha384(bytes(48) + extended(digest, bank)).digest()
 
 
 def read(data: bytes) -> Settings:

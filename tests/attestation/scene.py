@@ -41,7 +41,7 @@ class Scene:
         made = self.chip.evidence(**(right | dict(self.fields)))
         merged = dict(made.endorsements) | dict(self.endorsements)
         kept = {name: value for name, value in merged.items() if value is not None}
-        return model.Evidence(format="snp", parts=made.parts, endorsements=kept)
+        return model.Evidence(format="sev-snp", parts=made.parts, endorsements=kept)
 
     def payload(self) -> bytes:
         about: dict[str, Any] = {

@@ -92,7 +92,7 @@ async def test_each_request_has_a_folder_of_its_own() -> None:
 
 
 async def test_a_busy_host_is_asked_again_but_not_for_ever() -> None:
-    assert (await asking(FakeTsm(busy=attester.ATTEMPTS - 1)).collect(DATA)).parts["report"] == b"REPORT"
+    assert (await asking(FakeTsm(busy=attester.ATTEMPTS - 1)).collect(DATA)).parts["snp_report"] == b"REPORT"
     tsm = FakeTsm(busy=99)
     with pytest.raises(UnreachableError):
         await asking(tsm).collect(DATA)
@@ -101,7 +101,7 @@ async def test_a_busy_host_is_asked_again_but_not_for_ever() -> None:
 
 
 async def test_a_foreign_writer_is_noticed() -> None:
-    assert (await asking(FakeTsm(foreign_writes=1)).collect(DATA)).parts["report"] == b"REPORT"
+    assert (await asking(FakeTsm(foreign_writes=1)).collect(DATA)).parts["snp_report"] == b"REPORT"
     with pytest.raises(UnreachableError, match="another writer"):
         await asking(FakeTsm(foreign_writes=99)).collect(DATA)
 

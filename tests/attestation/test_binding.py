@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.binding import Direction, Label, binder, tpm_qualifying
+from runtime.attestation.binding import Direction, Label, binder, tied_qualifying, tpm_qualifying
 from runtime.errors import MalformedError
 
 RIGHT: dict[str, Any] = {
@@ -76,3 +76,19 @@ def test_a_tpm_carries_the_hash_of_the_binder() -> None:
     assert tpm_qualifying(value) == sha256(value).digest()
     with pytest.raises(MalformedError):
         tpm_qualifying(value[:32])
+
+
+def test_a_tied_nonce_commits_to_label_binder_and_report() -> None:
+    value, report = b"b" * 64, b"report"
+    written = b"\x00\x11tunnel-tpm-tie-v1" + b"\x00\x40" + value + b"\x00\x20" + sha256(report).digest()
+    assert tied_qualifying(value, report) == sha256(written).digest()
+    assert (
+        len(
+            {tied_qualifying(value, report), tied_qualifying(value, b"r"), tied_qualifying(b"c" * 64, report)}
+        )
+        == 3
+    )
+    assert tied_qualifying(value, report) != tpm_qualifying(value)
+    for size in (0, 63, 65):
+        with pytest.raises(MalformedError):
+            tied_qualifying(bytes(size), report)

@@ -17,7 +17,7 @@ GENOA_OLD = {**snp_report.TCBS["Genoa"], "snp": 0x16}
 
 
 def weak_ids(scene: Scene) -> set[str]:
-    claims = TEES["snp"].verify(scene.evidence(), scene.amd.roots(), NOW)
+    claims = TEES["sev-snp"].verify(scene.evidence(), scene.amd.roots(), NOW)
     return {entry.id for entry in known_weak.weaknesses(claims)}
 
 

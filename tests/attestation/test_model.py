@@ -12,8 +12,11 @@ from runtime.attestation import model
 from runtime.attestation.model import Check, Evidence, EvidenceRefusedError, Findings, Reason, Tcb
 from runtime.errors import MalformedError
 
-SMALL = Evidence(format="snp", parts={"report": b"R"}, endorsements={"vek": b"VV", "crl": b"C"})
-WIRE = b"CTE1\x03snp\x01\x06report\x00\x00\x00\x01R\x02\x03crl\x00\x00\x00\x01C\x02\x03vek\x00\x00\x00\x02VV"
+SMALL = Evidence(format="sev-snp", parts={"snp_report": b"R"}, endorsements={"vek": b"VV", "crl": b"C"})
+WIRE = (
+    b"CTE1\x07sev-snp\x01\x0asnp_report\x00\x00\x00\x01R"
+    b"\x02\x03crl\x00\x00\x00\x01C\x02\x03vek\x00\x00\x00\x02VV"
+)
 
 
 def test_wire_form_is_the_written_one() -> None:
@@ -29,7 +32,7 @@ def test_wire_form_is_the_written_one() -> None:
     ),
 )
 def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
-    evidence = Evidence(format="snp", parts={"report": report}, endorsements=endorsements)
+    evidence = Evidence(format="sev-snp", parts={"snp_report": report}, endorsements=endorsements)
     assert model.decode(model.encode(evidence)) == evidence
     assert pickle.loads(pickle.dumps(evidence)) == evidence  # noqa: S301 - our own object
 
@@ -37,21 +40,22 @@ def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        *(WIRE[:size] for size in range(len(WIRE)) if WIRE[:size] not in {WIRE[:21], WIRE[:31]}),
+        *(WIRE[:size] for size in range(len(WIRE)) if WIRE[:size] not in {WIRE[:29], WIRE[:39]}),
         WIRE + b"\0",
         WIRE.replace(b"CTE1", b"CTE2"),
-        WIRE.replace(b"\x03snp", b"\x03tdx"),
-        WIRE.replace(b"\x03snp", b"\x03s\xffp"),
-        WIRE.replace(b"\x03snp", b"\x00"),
+        WIRE.replace(b"\x07sev-snp", b"\x07sev-tdx"),
+        WIRE.replace(b"\x07sev-snp", b"\x07sev-\xffnp"),
+        WIRE.replace(b"\x07sev-snp", b"\x00"),
         WIRE.replace(b"vek", b"vex"),
         WIRE.replace(b"\x02\x03vek", b"\x03\x03vek"),
-        WIRE.replace(b"\x01\x06report\x00\x00\x00\x01R", b""),
+        WIRE.replace(b"\x01\x0asnp_report\x00\x00\x00\x01R", b""),
         WIRE + b"\x02\x03vek\x00\x00\x00\x01V",
         WIRE.replace(b"\x02\x03crl\x00\x00\x00\x01C", b"") + b"\x02\x03crl\x00\x00\x00\x01C",
         WIRE.replace(b"\x00\x00\x00\x02VV", b"\x00\x00\x00\x00"),
         WIRE.replace(b"\x00\x00\x00\x02VV", b"\xff\xff\xff\xffVV"),
         WIRE.replace(b"\x02\x03crl", b"\x01\x03crl"),
         WIRE + b"\x02\x04vek2\x00\x04\x00\x00" + bytes(model.MAX_EVIDENCE_SIZE),
+        WIRE.replace(b"\x00\x00\x00\x01R", b"\x00\x00\x04\xa1" + bytes(1185)),
     ],
 )
 def test_other_spellings_are_malformed(data: bytes) -> None:
@@ -59,7 +63,7 @@ def test_other_spellings_are_malformed(data: bytes) -> None:
         model.decode(data)
 
 
-@given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: WIRE[:8] + tail)))
+@given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: WIRE[:12] + tail)))
 def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
     try:
         evidence = model.decode(data)
@@ -71,11 +75,11 @@ def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
 @pytest.mark.parametrize(
     "evidence",
     [
-        Evidence(format="sgx", parts={"report": b"R"}, endorsements={}),
-        Evidence(format="snp", parts={}, endorsements={}),
-        Evidence(format="snp", parts={"report": b""}, endorsements={}),
-        Evidence(format="snp", parts={"report": b"R"}, endorsements={"password": b"x"}),
-        Evidence(format="snp", parts={"report": bytes(model.MAX_EVIDENCE_SIZE)}, endorsements={}),
+        Evidence(format="sgx", parts={"snp_report": b"R"}, endorsements={}),
+        Evidence(format="sev-snp", parts={}, endorsements={}),
+        Evidence(format="sev-snp", parts={"snp_report": b""}, endorsements={}),
+        Evidence(format="sev-snp", parts={"snp_report": b"R"}, endorsements={"password": b"x"}),
+        Evidence(format="sev-snp", parts={"snp_report": bytes(model.MAX_EVIDENCE_SIZE)}, endorsements={}),
     ],
 )
 def test_what_cannot_be_said_is_not_encoded(evidence: Evidence) -> None:

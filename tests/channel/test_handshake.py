@@ -35,7 +35,7 @@ def own_hello(which: Side, **changes: Any) -> Hello:
         "document_version": 3,
         "document_digest": b"\xdd" * 32,
         "settings_digest": bytes([which + 16]) * 32,
-        "formats": (Format.SNP,),
+        "formats": (Format.SEV_SNP,),
     }
     return Hello(**(values | changes))
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runtime.attestation.formats import FORMATS
 from runtime.channel import hello
 from runtime.channel.hello import Format, Hello, Side
 from runtime.errors import MalformedError
@@ -19,7 +20,7 @@ HELLOS = st.builds(
     document_version=st.integers(0, 2**64 - 1),
     document_digest=st.binary(min_size=32, max_size=32),
     settings_digest=st.binary(min_size=32, max_size=32),
-    formats=st.just((Format.SNP,)),
+    formats=st.just((Format.SEV_SNP,)),
 )
 
 
@@ -62,7 +63,7 @@ def test_the_documented_offsets() -> None:
         (layout(_0=b"CTH2"), "starts with"),
         (layout(_4=b"\x03"), "role is 3"),
         (layout(_121=b"\x00"), "has 0 evidence formats"),
-        (layout(_121=b"\x09"), "has 9 evidence formats"),
+        (layout(_121=b"\x11"), "has 17 evidence formats"),
         (layout() + b"\0", "is 124 bytes, want 123"),
         (layout()[:-1], "is 122 bytes, want 123"),
     ],
@@ -74,9 +75,15 @@ def test_what_is_wrong_is_said(raw: bytes, words: str) -> None:
 
 def test_a_newer_peers_formats_are_skipped() -> None:
     raw = bytearray(layout())
-    raw[121:] = b"\x03\x63\x01\x64"
-    assert hello.decode(bytes(raw)).formats == (Format.SNP,)
+    raw[121:] = b"\x03\x63\x01\xfe"
+    assert hello.decode(bytes(raw)).formats == (Format.SEV_SNP,)
 
 
 def test_sides_are_each_others_other() -> None:
     assert (Side.CLIENT.other, Side.SERVER.other) == (Side.SERVER, Side.CLIENT)
+
+
+def test_formats_are_those_of_the_verifier() -> None:
+    assert {kind.name.lower().replace("_", "-"): kind.value for kind in Format} == {
+        name: known.code for name, known in FORMATS.items()
+    }

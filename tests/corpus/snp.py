@@ -46,10 +46,10 @@ class Subject:
         endorsements = {name: value.der for name, value in found.items() if value is not None}
         if self.table is not None:
             endorsements["cert_table"] = self.table
-        return Evidence(format="snp", parts={"report": self.report}, endorsements=endorsements)
+        return Evidence(format="sev-snp", parts={"snp_report": self.report}, endorsements=endorsements)
 
     def verify(self) -> Claims:
-        return TEES["snp"].verify(self.evidence(), cases.anchors().pins, self.now)
+        return TEES["sev-snp"].verify(self.evidence(), cases.anchors().pins, self.now)
 
 
 def subject(case: Case, leaf: Certificate | None = None) -> Subject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from hashlib import sha256
+from hashlib import sha256, sha384
 from typing import Any
 
 import pytest
@@ -130,3 +130,11 @@ def test_user_data_that_no_cloud_would_carry_is_refused() -> None:
 @given(damaged(SERVER) | damaged(CLIENT) | rewritten(SERVER) | rewritten(CLIENT) | st.binary(max_size=60))
 def test_damaged_settings_are_read_or_refused(data: bytes) -> None:
     accepts_or_refuses(settings.read, data)
+
+
+def test_the_register_holds_exactly_one_extension() -> None:
+    digest = settings.digest(CLIENT)
+    assert settings.extended(digest, "sha256") == digest
+    assert settings.register(digest, "sha256") == sha256(bytes(32) + digest).digest()
+    assert settings.extended(digest, "sha384") == sha384(digest).digest()
+    assert settings.register(digest, "sha384") == sha384(bytes(48) + sha384(digest).digest()).digest()

@@ -82,7 +82,9 @@ class Chip:
     def evidence(self, **fields: Any) -> Evidence:
         """Return a report with all of the chip's endorsements."""
         return Evidence(
-            format="snp", parts={"report": self.report(**fields)}, endorsements=dict(self.endorsements)
+            format="sev-snp",
+            parts={"snp_report": self.report(**fields)},
+            endorsements=dict(self.endorsements),
         )
 
 

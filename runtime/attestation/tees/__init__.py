@@ -25,4 +25,4 @@ class Tee(Protocol):
         ...
 
 
-TEES: Mapping[str, Tee] = MappingProxyType({"snp": SnpTee()})  # by Evidence.format
+TEES: Mapping[str, Tee] = MappingProxyType({"sev-snp": SnpTee()})  # by Evidence.format

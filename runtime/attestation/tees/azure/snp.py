@@ -67,7 +67,9 @@ def _hardware(
     report: HclReport, evidence: AzureSnpEvidence, roots: tuple[TrustRoot, ...], now: int
 ) -> Claims:
     """Return what the chip said; a refusal names the broken binding beside the chip's own checks."""
-    inner = Evidence(format="snp", parts={"report": report.tee_report}, endorsements=evidence.endorsements)
+    inner = Evidence(
+        format="sev-snp", parts={"snp_report": report.tee_report}, endorsements=evidence.endorsements
+    )
     try:
         return SnpTee().verify(inner, roots, now)
     except EvidenceRefusedError as error:

@@ -34,7 +34,7 @@ class SnpTee:
 
         A VLEK is given out by its cloud only; a version 2 report does not say where its endorsements are.
         """
-        parsed = report.parse(evidence.parts["report"])
+        parsed = report.parse(evidence.parts["snp_report"])
         product, have = parsed.product, _offered(evidence, parsed.signer)
         if product is None:
             return ()
@@ -48,7 +48,7 @@ class SnpTee:
         """Return what the hardware said. Raises: EvidenceRefusedError, MalformedError."""
         findings = Findings()
         # 1. The report is a report.
-        parsed = report.parse(evidence.parts["report"])
+        parsed = report.parse(evidence.parts["snp_report"])
         # 2. The path of certificates is there.
         path, crl = _certificates(findings, evidence, parsed)
         # 3. Its root is pinned, and the product is the one that the chip signed.

@@ -27,7 +27,7 @@ Scenes = Callable[..., Scene]
 
 
 def verify(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> Claims:
-    return TEES["snp"].verify(evidence, amd.roots(), now)
+    return TEES["sev-snp"].verify(evidence, amd.roots(), now)
 
 
 def refused(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> dict[str, Reason]:
@@ -38,7 +38,7 @@ def refused(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> dict[str, Reaso
 
 def changed(evidence: Evidence, **endorsements: bytes | None) -> Evidence:
     merged = {name: value for name, value in (dict(evidence.endorsements) | endorsements).items() if value}
-    return Evidence(format="snp", parts=evidence.parts, endorsements=merged)
+    return Evidence(format="sev-snp", parts=evidence.parts, endorsements=merged)
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
@@ -90,7 +90,7 @@ def test_endorsements_may_come_in_the_hosts_table(amd: FakeAmd, order: Any, sign
         },
         order,
     )
-    alone = Evidence(format="snp", parts=evidence.parts, endorsements={"cert_table": table})
+    alone = Evidence(format="sev-snp", parts=evidence.parts, endorsements={"cert_table": table})
     assert verify(amd, alone, VLEK_NOW).revocation_checked
 
 
@@ -101,24 +101,26 @@ def test_a_leaf_of_the_other_kind_is_not_even_tried(amd: FakeAmd) -> None:
 
 
 def test_all_missing_certificates_are_named(amd: FakeAmd) -> None:
-    bare = Evidence(format="snp", parts=amd.chip("genuine").evidence().parts, endorsements={})
+    bare = Evidence(format="sev-snp", parts=amd.chip("genuine").evidence().parts, endorsements={})
     assert set(refused(amd, bare)) == {"endorsements.vek", "endorsements.intermediate", "endorsements.root"}
 
 
 def test_missing_endorsements_are_named_by_amd_s_paths(amd: FakeAmd) -> None:
     chip = amd.chip("genuine", "Turin")
-    bare = Evidence(format="snp", parts=chip.evidence().parts, endorsements={})
-    paths = {ref.name: ref.path for ref in TEES["snp"].endorsements_needed(bare)}
+    bare = Evidence(format="sev-snp", parts=chip.evidence().parts, endorsements={})
+    paths = {ref.name: ref.path for ref in TEES["sev-snp"].endorsements_needed(bare)}
     assert paths == {
         "intermediate": "/vcek/v1/Turin/cert_chain",
         "root": "/vcek/v1/Turin/cert_chain",
         "crl": "/vcek/v1/Turin/crl",
         "vek": f"/vcek/v1/Turin/{chip.chip_id[:8].hex()}?fmcSPL=00&blSPL=01&teeSPL=00&snpSPL=02&ucodeSPL=71",
     }
-    assert TEES["snp"].endorsements_needed(chip.evidence()) == ()
-    assert TEES["snp"].endorsements_needed(amd.chip("genuine", "Milan").evidence(version=2)) == ()
+    assert TEES["sev-snp"].endorsements_needed(chip.evidence()) == ()
+    assert TEES["sev-snp"].endorsements_needed(amd.chip("genuine", "Milan").evidence(version=2)) == ()
     vlek = amd.chip("genuine", signer="vlek").evidence()
-    assert {ref.name for ref in TEES["snp"].endorsements_needed(changed(vlek, vek=None, crl=None))} == {"crl"}
+    assert {ref.name for ref in TEES["sev-snp"].endorsements_needed(changed(vlek, vek=None, crl=None))} == {
+        "crl"
+    }
 
 
 # One thing wrong at a time
@@ -128,7 +130,7 @@ def test_a_root_that_is_not_pinned(amd: FakeAmd) -> None:
     evidence = amd.chip("genuine").evidence()
     for roots in (HARDWARE_ROOTS, (), (amd.root("Milan"),)):
         with pytest.raises(EvidenceRefusedError) as caught:
-            TEES["snp"].verify(evidence, roots, NOW)
+            TEES["sev-snp"].verify(evidence, roots, NOW)
         assert [check.id for check in caught.value.checks] == ["chain.root"]
 
 
@@ -262,12 +264,12 @@ def accepted(amd: FakeAmd, evidence: Evidence) -> bool:
 @given(st.data())
 def test_any_flipped_bit_refuses(amd: FakeAmd, data: st.DataObject) -> None:
     evidence = amd.chip("genuine").evidence()
-    part = data.draw(st.sampled_from(["report", "vek", "intermediate", "root", "crl"]))
-    wrong = bytearray(evidence.parts["report"] if part == "report" else evidence.endorsements[part])
+    part = data.draw(st.sampled_from(["snp_report", "vek", "intermediate", "root", "crl"]))
+    wrong = bytearray(evidence.parts["snp_report"] if part == "snp_report" else evidence.endorsements[part])
     wrong[data.draw(st.integers(0, len(wrong) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    if part == "report":
+    if part == "snp_report":
         assert not accepted(
-            amd, Evidence(format="snp", parts={part: bytes(wrong)}, endorsements=evidence.endorsements)
+            amd, Evidence(format="sev-snp", parts={part: bytes(wrong)}, endorsements=evidence.endorsements)
         )
     else:
         assert not accepted(amd, changed(evidence, **{part: bytes(wrong)}))
