@@ -4,13 +4,13 @@
     parts = label, direction u8, epoch u32, transcript 32, exporter 32, SPKI of the Attester,
             SPKI of the Verifier, the Verifier's nonce 32, the Attester's settings digest 32
 
-(docs/protocol.md §5; integers big-endian.) It is the REPORT_DATA of an SNP report or TD quote, the user data of
-a NitroTPM document and of Azure's runtime data; its SHA-256 is what a TPM quote alone qualifies. Labels keep one
-use from passing for another: nothing ever signs caller-chosen bytes.
+(docs/protocol.md §5; integers big-endian.) It is the REPORT_DATA of an SNP report or TD quote, the user data
+of a NitroTPM document and of Azure's runtime data; its SHA-256 is what a TPM quote alone qualifies. Labels
+keep one use from passing for another: nothing ever signs caller-chosen bytes.
 
-Where the TPM is not inside of what the CPU's report covers (AWS, Google), two parts that carry one binder are
-not yet parts of one machine: a machine with a stolen or rented TEE asks for its report, and another one for its
-quote. There the quote commits to the report as well (decision 0004).
+Where the TPM is outside of what the CPU's report covers (AWS, Google), two parts that carry one binder are
+not yet parts of one machine: a rented TEE can be asked for its report and another machine for its quote.
+There the quote commits to the report as well (decision 0004).
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ _TIE = b"tunnel-tpm-tie-v1"
 def tied_qualifying(value: bytes, report: bytes) -> bytes:
     """Return what a TPM or NitroTPM beside a CPU's report carries, so that it speaks of that very report.
 
-        SHA-256( lp16("tunnel-tpm-tie-v1") ‖ lp16(binder 64) ‖ lp16(SHA-256 of the whole SNP report or TD quote) )
+        SHA-256( lp16("tunnel-tpm-tie-v1") ‖ lp16(binder) ‖ lp16(SHA-256 of the SNP report or TD quote) )
 
     32 bytes. `report` is as it travels: the report is made first. Raises: MalformedError.
     """

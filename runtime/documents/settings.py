@@ -67,7 +67,7 @@ def digest(data: bytes) -> bytes:
 
 
 def extended(digest: bytes, bank: Bank) -> bytes:
-    """Return what a VM extends once with its settings digest (32), before it uses them: as long as the bank's.
+    """Return what a VM extends once, before it uses its settings: as long as the bank's digests.
 
     The digest itself in the SHA-256 bank of PCR14; its SHA-384 in the SHA-384 bank and in RTMR3.
     """
