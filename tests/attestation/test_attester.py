@@ -72,7 +72,7 @@ def asking(tsm: FakeTsm, **options: bytes) -> TsmAttester:
 async def test_report_and_table_become_evidence() -> None:
     tsm = FakeTsm()
     evidence = await asking(tsm, crl=b"CRL").collect(DATA)
-    assert (evidence.format, evidence.parts) == ("snp", {"report": b"REPORT"})
+    assert (evidence.format, evidence.parts) == ("sev-snp", {"snp_report": b"REPORT"})
     assert evidence.endorsements == {"cert_table": b"TABLE", "crl": b"CRL"}
     assert tsm.open == {}
     assert tsm.seen == [{"generation": b"2", "inblob": DATA, "privlevel": b"0"}]
