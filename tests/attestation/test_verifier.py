@@ -65,7 +65,7 @@ def test_the_last_second_of_a_document_counts(scene: Scenes) -> None:
 
 
 def test_a_document_without_snp_accepts_none(scene: Scenes) -> None:
-    assert scene(document={"reference_values": {}}).refuse() == {"snp.accepted"}
+    assert scene(document={"reference_values": {}}).refuse() == {"sev-snp.accepted"}
 
 
 def test_a_broken_document_is_malformed_and_not_kept(scene: Scenes) -> None:
