@@ -91,7 +91,7 @@ async def test_control_messages_flow_meanwhile(world: World) -> None:
             await pair.server.send({"from server": n})
             await asyncio.sleep(0)
         assert await renewing == (None, None)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             while len(pair.heard) < 40:  # noqa: ASYNC110 - a test looks from outside
                 await asyncio.sleep(0.01)
 
@@ -144,7 +144,7 @@ async def test_a_newer_document_of_the_peer_makes_us_look_for_it_once_both_confi
 async def test_a_server_cannot_begin_an_epoch(world: World, kind: Kind) -> None:
     async with live(world.client, world.server) as pair:
         await pair.server.transport.send(Message(kind, b"x" * 32))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await asyncio.wait(pair.tasks, return_when=asyncio.FIRST_COMPLETED)
         assert pair.ended["client"].code == "out_of_turn"
 
@@ -156,7 +156,7 @@ async def test_a_client_that_sends_many_is_cut_off(world: World) -> None:
             await pair.client.transport.send(Message(Kind.CONFIRM, b"x" * 32))
         outcome = (await asyncio.gather(answering, return_exceptions=True))[0]
         assert isinstance(outcome, PeerError)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await asyncio.wait(pair.tasks)
         assert "server" in pair.ended
 

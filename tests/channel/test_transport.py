@@ -87,7 +87,7 @@ async def refused_by_server(peer: Peer) -> PeerError:
     async with parties.listening(KEY) as (port, accepted):
         dialling = asyncio.create_task(asyncio.to_thread(dial, port, peer, drain))
         ours = await accepted.get()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(PeerError) as caught:
                 await ours.established()
             await ours.closed
@@ -110,14 +110,14 @@ async def peer_listening(peer: Peer) -> AsyncGenerator[int, None]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         serving = asyncio.create_task(asyncio.to_thread(serve, listener))
         yield listener.getsockname()[1]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await serving
 
 
 async def refused_by_client(peer: Peer) -> PeerError:
     async with peer_listening(peer) as port:
         with pytest.raises(PeerError) as caught:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await transport.connect("127.0.0.1", port, KEY)
         return caught.value
 
@@ -350,7 +350,7 @@ async def test_bytes_that_are_no_tls_end_in_our_error(name: str) -> None:
         writer.write(NOT_TLS[name])
         writer.write_eof()
         ours = await accepted.get()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             with pytest.raises(PeerError) as caught:
                 await ours.established()
             assert caught.value.code in {"tls", "closed"}
@@ -370,7 +370,7 @@ async def test_a_server_that_is_no_tls_is_our_error_too(name: str) -> None:
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, asyncio.timeout(5):
+    async with server, asyncio.timeout(20):
         with pytest.raises(PeerError) as caught:
             await transport.connect("127.0.0.1", server.sockets[0].getsockname()[1], KEY)
         assert caught.value.code in {"tls", "closed"}

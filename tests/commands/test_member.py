@@ -168,7 +168,7 @@ async def test_a_client_serves_and_ends_when_asked(boot: Boot) -> None:
         status = await up(booted, running)
         assert (status["role"], status["sessions"]) == ("client", [])
         os.kill(os.getpid(), signal.SIGINT)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await asyncio.gather(running, return_exceptions=True)
         assert booted.listens() == []
 

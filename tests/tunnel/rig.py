@@ -226,7 +226,7 @@ async def settle(seconds: float = 0.05) -> None:
     await asyncio.sleep(seconds)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for a condition that no event announces."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - a test looks from outside

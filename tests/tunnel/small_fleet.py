@@ -197,7 +197,7 @@ async def visit(
     server: TunnelServer, host: str = "app.test", address: str = "127.0.0.1"
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect as a visitor of `host`. Raises: OSError, ssl.SSLError when nobody serves it."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         return await asyncio.open_connection(
             address, visitors_port(server), ssl=visitor_tls(), server_hostname=host
         )
@@ -206,25 +206,22 @@ async def visit(
 async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1") -> bool:
     """Tell whether a visitor of `host` gets an echo.
 
-    A refused connection is tried again for a second: the worker opens its port a moment after it told of
+    A refused connection is tried again for a while: the worker opens its port a moment after it told of
     the session.
     """
-    end = time.monotonic() + 1.0
-    try:
-        connected = await visit(server, host, address)
-    except ConnectionRefusedError:
-        connected = None
-    except (OSError, ssl.SSLError, TimeoutError):
-        return False
-    while connected is None:
-        if time.monotonic() > end:
+    end = time.monotonic() + 3.0
+    while True:
+        try:
+            reader, writer = await visit(server, host, address)
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        except (OSError, ssl.SSLError, TimeoutError):
             return False
-        await asyncio.sleep(0.02)
-        with contextlib.suppress(ConnectionRefusedError):
-            connected = await visit(server, host, address)
-    reader, writer = connected
     writer.write(b"hello")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         answer = await reader.readexactly(5)
     writer.close()
     with contextlib.suppress(OSError):

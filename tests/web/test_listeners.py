@@ -51,7 +51,7 @@ async def test_a_request_that_hangs_does_not_keep_the_listener_up() -> None:
 
     app = web.Application()
     app.router.add_get("/", hang)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async with listeners.on_address(app, "127.0.0.1", 0) as (host, port):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
