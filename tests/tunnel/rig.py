@@ -181,14 +181,20 @@ class Rig:
         self.origins.set_granted(frozenset({host}))
         self.session((host,))
         await self.join()
-        await settle()
+        await self.doors(opened=True)
 
     async def stand(self) -> None:
         """A session that serves some other hostname, so that the worker listens for visitors at all."""
         other = b"standing session"
         self.session(("standing.example",), session=other)
         await self.join(1, session=other)
-        await settle()
+        await self.doors(opened=True)
+
+    async def doors(self, *, opened: bool) -> None:
+        """Wait until the worker listens for visitors, or refuses them."""
+        doors = self.worker._doors
+        assert doors is not None
+        await until(lambda: doors._moving is None and bool(doors._servers) is opened)
 
     def route(self, kind: str, port: int) -> Origin:
         if kind == "tls":

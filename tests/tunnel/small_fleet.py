@@ -194,32 +194,32 @@ def visitors_port(server: TunnelServer) -> int:
 
 
 async def visit(
-    server: TunnelServer, host: str = "app.test", address: str = "127.0.0.1"
+    server: TunnelServer, host: str = "app.test", address: str = "127.0.0.1", patience_s: float = 20.0
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect as a visitor of `host`. Raises: OSError, ssl.SSLError when nobody serves it."""
-    async with asyncio.timeout(20):
-        return await asyncio.open_connection(
-            address, visitors_port(server), ssl=visitor_tls(), server_hostname=host
-        )
-
-
-async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1") -> bool:
-    """Tell whether a visitor of `host` gets an echo.
+    """Connect as a visitor of `host`. Raises: OSError, ssl.SSLError when nobody serves it.
 
     A refused connection is tried again for a while: the worker opens its port a moment after it told of
     the session.
     """
-    end = time.monotonic() + 3.0
+    end = time.monotonic() + patience_s
     while True:
         try:
-            reader, writer = await visit(server, host, address)
-            break
+            async with asyncio.timeout(20):
+                return await asyncio.open_connection(
+                    address, visitors_port(server), ssl=visitor_tls(), server_hostname=host
+                )
         except ConnectionRefusedError:
             if time.monotonic() > end:
-                return False
+                raise
             await asyncio.sleep(0.02)
-        except (OSError, ssl.SSLError, TimeoutError):
-            return False
+
+
+async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1") -> bool:
+    """Tell whether a visitor of `host` gets an echo."""
+    try:
+        reader, writer = await visit(server, host, address, patience_s=3.0)
+    except (OSError, ssl.SSLError, TimeoutError):
+        return False
     writer.write(b"hello")
     async with asyncio.timeout(20):
         answer = await reader.readexactly(5)

@@ -67,7 +67,7 @@ def test_a_granted_session_without_a_connection_gets_nothing(run: Run) -> None:
             await rig.visit()
             rig.connections[0].abort()
             await until(lambda: rig.counters().streams == 0)
-            await settle()
+            await rig.doors(opened=False)
             with pytest.raises(ConnectionRefusedError):
                 await rig.visit()
 

@@ -278,8 +278,8 @@ def test_draining_lets_visitors_finish(run: Run) -> None:
         async with Rig() as rig:
             await rig.publish(echo, kind="http")
             reader, writer = await rig.visit()
-            rig.drain(5)
-            await settle()
+            rig.drain(20)
+            await rig.doors(opened=False)
             with pytest.raises(ConnectionRefusedError):
                 await rig.raw()
             writer.write(b"still")
