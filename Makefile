@@ -13,7 +13,7 @@ TESTS  ?= tests --ignore tests/visitors
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check preview bench visitors fmt lock broken
+.PHONY: help setup demo test check preview bench visitors fmt lock broken fuzz
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -48,6 +48,9 @@ check: setup ## format, lint, types, import contracts, the house's rules
 
 broken: setup ## break each defence once, in a copy, to see that its test notices (four minutes)
 	@$(BIN)/python -m tests.broken
+
+fuzz: setup ## a million executions or five minutes of every parser (TARGET= SECONDS= RUNS=)
+	@$(BIN)/python -m tests.fuzz $(addprefix --target ,$(TARGET)) $(addprefix --seconds ,$(SECONDS)) $(addprefix --runs ,$(RUNS)) $(ARGS)
 
 visitors: setup ## browsers and programs through the tunnel (as root, after tests/visitors/install)
 	@$(BIN)/pytest -q tests/visitors

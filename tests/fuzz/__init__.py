@@ -1,1 +1,1 @@
-"""One module per parser. `fuzz_one` takes any bytes; all but our error or a right answer is a finding."""
+"""Coverage-guided fuzzing of every parser: `targets` are what is fed, `hunt` feeds one, `__main__` all."""

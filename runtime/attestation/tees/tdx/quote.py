@@ -106,7 +106,7 @@ class _Reader:
     def ends(self, end: int, field: str) -> None:
         if self.offset != end:
             raise MalformedError(
-                _WHAT, f"{field} ends at byte {end}, its content at {self.offset}", offset=end
+                _WHAT, f"{field} ends at byte {end}, its content at {self.offset}", offset=self.offset
             )
 
 
