@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import config
-from runtime.attestation.attester import TsmAttester
+from runtime.attestation.attester.tsm import TsmAttester
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.commands import logs, member, verify
 from runtime.documents import settings as settings_document

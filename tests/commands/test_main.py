@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.attester import TsmAttester
+from runtime.attestation.attester.tsm import TsmAttester
 from runtime.commands import main
 from runtime.documents.settings import MAX_SETTINGS_SIZE
 from runtime.errors import DocumentError, PeerError, Problem, TunnelError, UnsupportedTeeError

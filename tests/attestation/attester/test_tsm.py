@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attestation import attester
-from runtime.attestation.attester import ConfigFs, TsmAttester
+from runtime.attestation.attester import tsm as attester
+from runtime.attestation.attester.tsm import ConfigFs, TsmAttester
 from runtime.errors import MalformedError, TunnelError, UnreachableError, UnsupportedTeeError
 
 DATA = bytes(range(64))

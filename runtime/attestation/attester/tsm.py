@@ -32,21 +32,6 @@ _PROVIDER = "sev_guest"
 _TRY_AGAIN = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR})
 
 
-class Attester(Protocol):
-    """How this machine comes by evidence about itself."""
-
-    def available(self) -> bool:
-        """Tell whether this machine has such a TEE."""
-        ...
-
-    async def collect(self, report_data: bytes) -> Evidence:
-        """Return evidence that carries `report_data`, 64 bytes.
-
-        Raises: UnsupportedTeeError, UnreachableError, MalformedError.
-        """
-        ...
-
-
 class TsmFolder(Protocol):
     """The few file operations that configfs-tsm knows; tests put a double in their place."""
 
