@@ -61,11 +61,11 @@ def quote(tpm: Tpm, key: Key, qualifying_data: bytes, bank: int, registers: Sequ
     """
     for _ in range(ATTEMPTS):
         values = read(tpm, bank, registers)
-        message, signature = tpm.quote(key, qualifying_data, bank, registers)
+        quoted, signature = tpm.quote(key, qualifying_data, bank, registers)
         algorithm = {size: number for number, size in DIGEST_BYTES.items()}
-        digest = attest.parse(message).pcr_digest
+        digest = attest.parse(quoted).pcr_digest
         if values.digest(algorithm.get(len(digest), attest.SHA256)) == digest:
-            return Quoted(message=message, signature=signature, values=values)
+            return Quoted(message=quoted, signature=signature, values=values)
     message = f"the quoted registers are not those that were read, in {ATTEMPTS} attempts"
     raise UnreachableError(message)
 
