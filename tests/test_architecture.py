@@ -25,6 +25,8 @@ PURE = (
     "runtime/channel/hello.py",
     "runtime/channel/handshake.py",
     "runtime/channel/messages.py",
+    "runtime/channel/owner_proof.py",
+    "runtime/channel/relay_frames.py",
     "runtime/tunnel/frames.py",
     "runtime/tunnel/client_hello.py",
     "runtime/tunnel/http1.py",
@@ -58,7 +60,7 @@ WITHOUT_MIRROR = {
     "runtime/config.py": "named constants only",
     "runtime/attestation/tees/tdx/reasons.py": "words only; every TDX check's test expects one of them",
     "runtime/channel/party.py": "types only",
-    "runtime/channel/exchange.py": "driven by test_session.py, test_attacks.py and test_renewal.py",
+    "runtime/channel/exchange.py": "driven by test_session.py, test_attacks.py, test_renewal.py and test_owner_attacks.py",
     "infra/__main__.py": "three lines that Pulumi runs; the preview tests run them",
 }
 

@@ -39,6 +39,7 @@ class Direction(IntEnum):
     CLIENT_TO_SERVER = 1
     SERVER_TO_CLIENT = 2
     OWNER_TO_MEMBER = 3
+    MEMBER_TO_OWNER = 4
 
 
 def binder(

@@ -8,14 +8,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from runtime.attestation import model, verifier
 from runtime.attestation.model import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
-from runtime.channel.handshake import Appraise, Collect, Established, Handshake, Send, Step
+from runtime.channel import owner_proof
+from runtime.channel.handshake import Appraise, CheckOwner, Collect, Established, Handshake, Send, Sign, Step
 from runtime.channel.hello import Format, Hello, Side
 from runtime.channel.messages import Kind, Message
-from runtime.channel.party import CurrentDocument, Party
+from runtime.channel.party import CurrentDocument, OwnerParty, Party
 from runtime.channel.transport import ChannelTransport
 from runtime.documents.fleet import Member, Role
 from runtime.errors import PeerError
@@ -26,6 +28,8 @@ MESSAGE_DEADLINE_S = 20.0
 COLLECT_DEADLINE_S = 15.0
 
 NextMessage = Callable[[], Awaitable[Message]]
+OnOwner = Callable[[], None]  # a peer says it is the owner: refuse it here, before it costs anything
+NO_SETTINGS = bytes(32)  # the settings digest of an owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,93 +41,242 @@ class Attested:
     member: Member  # what the fleet document said of the peer then
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenOwner:
+    """A channel with an owner, as the member sees it: both sides accepted and confirmed."""
+
+    established: Established
+    key: bytes  # the owner's, raw Ed25519, 32: one of those that the settings name
+
+
 async def attest(
     transport: ChannelTransport, party: Party, *, epoch: int, nonce: bytes, receive: NextMessage
 ) -> Attested:
-    """Attest both ways; `nonce` is 32 random bytes, used here only; `receive` gives the peer's messages.
+    """Attest both ways between members; `nonce` is 32 random bytes, used here only.
 
-    Raises: PeerError, MalformedError, EvidenceRefusedError, UnreachableError (no document in force),
-    TimeoutError.
+    `receive` gives the peer's messages. Raises: PeerError, MalformedError, EvidenceRefusedError,
+    UnreachableError (no document in force), TimeoutError.
     """
     current = party.documents.current()
     now = party.clock.now()
-    handshake = Handshake(
-        hello=Hello(
-            side=party.side,
-            epoch=epoch,
-            nonce=nonce,
-            time=now,
-            document_version=current.document.version,
-            document_digest=current.document.digest,
-            settings_digest=party.settings_digest,
-            formats=tuple(Format),
-        ),
-        spki_own=transport.spki_own,
-        spki_peer=transport.spki_peer,
-        export=transport.export,
-        now=now,
+    own = _hello(party, current, epoch, nonce, now)
+    handshake = _handshake(transport, own, (party.side.other,), now)
+    part = _MemberPart(party, current, handshake, now, _no_owner)
+    met = part.outcome(await _drive(transport, handshake, part, receive))
+    if not isinstance(met, Attested):
+        raise PeerError("internal", "an owner in the place of a member")
+    return met
+
+
+async def accept(
+    transport: ChannelTransport, party: Party, *, meets: tuple[Side, ...], nonce: bytes, on_owner: OnOwner
+) -> Attested | ProvenOwner:
+    """Answer the first epoch of whoever dialled. Raises: as `attest`, and what `on_owner` raises."""
+    current = party.documents.current()
+    now = party.clock.now()
+    handshake = _handshake(transport, _hello(party, current, 0, nonce, now), meets, now)
+    part = _MemberPart(party, current, handshake, now, on_owner)
+    return part.outcome(await _drive(transport, handshake, part, transport.receive))
+
+
+async def meet_member(
+    transport: ChannelTransport, owner: OwnerParty, member: Member, *, nonce: bytes
+) -> tuple[Attested, Hello]:
+    """Prove to be the owner, and attest the very member that is meant.
+
+    Returns the member's hello too. Raises: as `attest`; PeerError("other_member") when somebody else answers.
+    """
+    now = owner.clock.now()
+    own = Hello(
+        side=Side.OWNER,
+        epoch=0,
+        nonce=nonce,
+        time=now,
+        document_version=owner.document.document.version,
+        document_digest=owner.document.document.digest,
+        settings_digest=NO_SETTINGS,
+        formats=tuple(Format),
     )
-    run = _Run(transport, party, current, handshake)
-    member: Member | None = None
-    done = await run.steps(handshake.start())
+    side = Side.SERVER if member.role == "server" else Side.CLIENT
+    handshake = _handshake(transport, own, (side,), now)
+    part = _OwnerPart(owner, member)
+    done = await _drive(transport, handshake, part, transport.receive)
+    if part.result is None:  # the machine confirms only after both; never trust that alone
+        raise PeerError("internal", "confirmed without an attestation result")
+    return Attested(established=done, peer=part.result, member=member), handshake.peer_hello
+
+
+class _Part(Protocol):
+    """What a side proves, and how it judges."""
+
+    def met(self, peer: Hello) -> None:
+        """Look at the peer's hello, before anything follows from it."""
+        ...
+
+    async def prove(self, binder: bytes) -> bytes:
+        """Return evidence or a signature over the binder."""
+        ...
+
+    async def judge(self, step: Appraise | CheckOwner) -> None:
+        """Raise when what the peer showed is not accepted."""
+        ...
+
+
+async def _drive(
+    transport: ChannelTransport, handshake: Handshake, part: _Part, receive: NextMessage
+) -> Established:
+    """Go through the whole handshake."""
+    done = await _carry_out(transport, handshake, part, handshake.start())
     while done is None:
         async with asyncio.timeout(MESSAGE_DEADLINE_S):
             message = await receive()
         steps = handshake.receive(message)
         if message.kind is Kind.HELLO:
-            # Strangers are refused before they cost anything; the verifier looks again with the evidence.
-            member = verifier.find_member(
-                current.document, handshake.peer_hello.settings_digest, _role(party.side.other), now
-            )
-        done = await run.steps(steps)
-    if run.result is None or member is None:  # the machine confirms only after both; never trust that alone
-        raise PeerError("internal", "confirmed without an attestation result")
-    party.clock.raise_floor(run.result.newest_endorsement)
-    if done.peer_hello.document_version > current.document.version:
-        party.documents.refresh()  # only now, after both confirmed: a stranger cannot make us fetch
-    return Attested(established=done, peer=run.result, member=member)
+            part.met(handshake.peer_hello)
+        done = await _carry_out(transport, handshake, part, steps)
+    return done
+
+
+async def _carry_out(
+    transport: ChannelTransport, handshake: Handshake, part: _Part, steps: Sequence[Step]
+) -> Established | None:
+    """Do each step and those that follow from it; return the end, when it is reached."""
+    queue = list(steps)
+    while queue:
+        match queue.pop(0):
+            case Send(message):
+                async with asyncio.timeout(MESSAGE_DEADLINE_S):
+                    await transport.send(message)
+            case Established() as established:
+                return established
+            case (Collect() | Sign()) as step:
+                queue += handshake.evidence_collected(await part.prove(step.binder))
+            case (Appraise() | CheckOwner()) as step:
+                await part.judge(step)
+                queue += handshake.appraised()
+    return None
+
+
+class _MemberPart:
+    """A member: it shows evidence, and appraises another member or checks an owner's signature."""
+
+    def __init__(
+        self,
+        party: Party,
+        current: CurrentDocument,
+        handshake: Handshake,
+        now: int,
+        on_owner: OnOwner,
+    ) -> None:
+        self._party, self._current, self._handshake = party, current, handshake
+        self._now, self._on_owner = now, on_owner
+        self._result: AttestationResult | None = None
+        self._member: Member | None = None
+        self._owner: bytes | None = None
+
+    def met(self, peer: Hello) -> None:
+        if peer.side is Side.OWNER:
+            self._on_owner()
+            return
+        # Strangers are refused before they cost anything; the verifier looks again with the evidence.
+        self._member = verifier.find_member(
+            self._current.document, peer.settings_digest, _role(peer.side), self._now
+        )
+
+    async def prove(self, binder: bytes) -> bytes:
+        async with asyncio.timeout(COLLECT_DEADLINE_S):
+            return model.encode(await self._party.attester.collect(binder))
+
+    async def judge(self, step: Appraise | CheckOwner) -> None:
+        if isinstance(step, CheckOwner):
+            self._owner = owner_proof.check(step.signature, step.binder, self._party.owner_keys)
+            return
+        request = _request(
+            step,
+            _role(self._handshake.peer_hello.side),
+            self._current,
+            self._party.roots,
+            self._party.clock.now(),
+        )
+        self._result = await self._party.appraiser.appraise(request)
+
+    def outcome(self, done: Established) -> Attested | ProvenOwner:
+        """Say whom it was; both have confirmed."""
+        if self._owner is not None:
+            return ProvenOwner(established=done, key=self._owner)
+        if self._result is None or self._member is None:  # never trust the machine alone for this
+            raise PeerError("internal", "confirmed without an attestation result")
+        self._party.clock.raise_floor(self._result.newest_endorsement)
+        if done.peer_hello.document_version > self._current.document.version:
+            self._party.documents.refresh()  # only now, after both confirmed: a stranger cannot make us fetch
+        return Attested(established=done, peer=self._result, member=self._member)
+
+
+class _OwnerPart:
+    """The owner: it signs, and appraises the one member that it wants to reach."""
+
+    def __init__(self, owner: OwnerParty, member: Member) -> None:
+        self._owner, self._member = owner, member
+        self.result: AttestationResult | None = None
+
+    def met(self, peer: Hello) -> None:
+        if peer.settings_digest != self._member.settings_digest:
+            found = self._owner.document.document.member_by_settings(peer.settings_digest)
+            who = f"member {found.name}" if found is not None else "no member of the fleet document"
+            raise PeerError("other_member", f"{who} answered, want {self._member.name}")
+
+    async def prove(self, binder: bytes) -> bytes:
+        return await self._owner.sign(owner_proof.message(binder))
+
+    async def judge(self, step: Appraise | CheckOwner) -> None:
+        if isinstance(step, CheckOwner):
+            raise PeerError("out_of_turn", "an owner has no other owner to check")
+        owner = self._owner
+        request = _request(step, self._member.role, owner.document, owner.roots, owner.clock.now())
+        self.result = await owner.appraiser.appraise(request)
+
+
+def _hello(party: Party, current: CurrentDocument, epoch: int, nonce: bytes, now: int) -> Hello:
+    return Hello(
+        side=party.side,
+        epoch=epoch,
+        nonce=nonce,
+        time=now,
+        document_version=current.document.version,
+        document_digest=current.document.digest,
+        settings_digest=party.settings_digest,
+        formats=tuple(Format),
+    )
+
+
+def _handshake(transport: ChannelTransport, own: Hello, meets: tuple[Side, ...], now: int) -> Handshake:
+    return Handshake(
+        hello=own,
+        meets=meets,
+        spki_own=transport.spki_own,
+        spki_peer=transport.spki_peer,
+        export=transport.export,
+        now=now,
+    )
+
+
+def _request(
+    step: Appraise, role: Role, current: CurrentDocument, roots: tuple[model.TrustRoot, ...], now: int
+) -> AppraisalRequest:
+    return AppraisalRequest(
+        evidence=step.evidence,
+        binder=step.binder,
+        settings_digest=step.settings_digest,
+        role=role,
+        document=current.payload,
+        roots=roots,
+        now=now,
+    )
 
 
 def _role(side: Side) -> Role:
     return "server" if side is Side.SERVER else "client"
 
 
-class _Run:
-    """Carries out the handshake's steps."""
-
-    def __init__(
-        self, transport: ChannelTransport, party: Party, current: CurrentDocument, handshake: Handshake
-    ) -> None:
-        self._transport, self._party, self._current, self._handshake = transport, party, current, handshake
-        self.result: AttestationResult | None = None
-
-    async def steps(self, steps: Sequence[Step]) -> Established | None:
-        """Do each step and those that follow from it; return the end, when it is reached."""
-        queue = list(steps)
-        while queue:
-            match queue.pop(0):
-                case Send(message):
-                    async with asyncio.timeout(MESSAGE_DEADLINE_S):
-                        await self._transport.send(message)
-                case Collect(binder):
-                    async with asyncio.timeout(COLLECT_DEADLINE_S):
-                        evidence = await self._party.attester.collect(binder)
-                    queue += self._handshake.evidence_collected(model.encode(evidence))
-                case Appraise() as step:
-                    self.result = await self._appraise(step)
-                    queue += self._handshake.appraised()
-                case Established() as established:
-                    return established
-        return None
-
-    async def _appraise(self, step: Appraise) -> AttestationResult:
-        request = AppraisalRequest(
-            evidence=step.evidence,
-            binder=step.binder,
-            settings_digest=step.settings_digest,
-            role=_role(self._party.side.other),
-            document=self._current.payload,
-            roots=self._party.roots,
-            now=self._party.clock.now(),
-        )
-        return await self._party.appraiser.appraise(request)
+def _no_owner() -> None:
+    raise PeerError("role", "an owner has no place in a session of members")

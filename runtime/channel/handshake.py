@@ -8,6 +8,8 @@
       CONFIRM ────────────────────────▶
              ◀───────────────────────── CONFIRM
 
+The client stands for whoever begins. An owner begins too, with a client as with a server, and has a
+SIGNATURE where a member has EVIDENCE (§15): it proves itself before the member collects anything.
 It is told what arrives and answers with what to do next; it never does anything itself. TLS stands
 already, and everything here is bound to that very connection by its exporter: `export(label,
 context)` returns 32 bytes that only the two ends of this connection can compute (RFC 8446 §7.5).
@@ -22,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from hashlib import sha256
+from types import MappingProxyType
 
 from runtime.attestation import binding
 from runtime.channel import hello as hello_wire
@@ -38,6 +41,18 @@ TRANSCRIPT_LABEL = b"confidential-tunnels transcript v1"
 MAX_SKEW_S = 300  # more, and certificate dates mean different things to the two sides
 
 Export = Callable[[bytes, bytes], bytes]  # (label, context) -> 32 bytes
+
+# (about whom, shown to whom) -> what the binder is for: evidence for an owner is no use in a session.
+_USES = MappingProxyType(
+    {
+        (Side.CLIENT, Side.SERVER): (binding.Label.CHANNEL, binding.Direction.CLIENT_TO_SERVER),
+        (Side.SERVER, Side.CLIENT): (binding.Label.CHANNEL, binding.Direction.SERVER_TO_CLIENT),
+        (Side.OWNER, Side.SERVER): (binding.Label.OWNER, binding.Direction.OWNER_TO_MEMBER),
+        (Side.OWNER, Side.CLIENT): (binding.Label.OWNER, binding.Direction.OWNER_TO_MEMBER),
+        (Side.SERVER, Side.OWNER): (binding.Label.OWNER, binding.Direction.MEMBER_TO_OWNER),
+        (Side.CLIENT, Side.OWNER): (binding.Label.OWNER, binding.Direction.MEMBER_TO_OWNER),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +78,21 @@ class Appraise:
     settings_digest: bytes  # 32
 
 
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """Sign this binder with the owner's key, then call `evidence_collected` with the signature."""
+
+    binder: bytes  # 64
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOwner:
+    """Check the signature of a peer that says it is the owner, then call `appraised`."""
+
+    signature: bytes
+    binder: bytes  # 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Established:
     """Both sides have confirmed: from here on tunnel bytes may flow."""
@@ -73,7 +103,7 @@ class Established:
     peer_hello: Hello
 
 
-Step = Send | Collect | Appraise | Established
+Step = Send | Collect | Sign | Appraise | CheckOwner | Established
 
 
 class _State(Enum):
@@ -89,10 +119,22 @@ class _State(Enum):
 class Handshake:
     """One epoch's handshake on one TLS connection."""
 
-    def __init__(self, *, hello: Hello, spki_own: bytes, spki_peer: bytes, export: Export, now: int) -> None:
+    def __init__(
+        self,
+        *,
+        hello: Hello,
+        meets: tuple[Side, ...],
+        spki_own: bytes,
+        spki_peer: bytes,
+        export: Export,
+        now: int,
+    ) -> None:
+        """Prepare; `meets` is whom the peer may be, `now` Unix seconds."""
         self._side = hello.side
         self._own = hello
-        self._spki = {self._side: spki_own, self._side.other: spki_peer}
+        self._meets = meets
+        self._begins = self._side is Side.OWNER or meets == (Side.SERVER,)
+        self._spki_own, self._spki_peer = spki_own, spki_peer
         self._export = export
         self._now = now
         self._state = _State.START
@@ -113,10 +155,10 @@ class Handshake:
         return self._state.name.lower()
 
     def start(self) -> list[Step]:
-        """Begin. The client speaks first."""
+        """Begin. Who dialled speaks first."""
         self._expect(_State.START)
         self._state = _State.HELLO
-        return [self._hello()] if self._side is Side.CLIENT else []
+        return [self._hello()] if self._begins else []
 
     def receive(self, message: Message) -> list[Step]:
         """Take the peer's next message. Raises: PeerError, MalformedError."""
@@ -125,30 +167,33 @@ class Handshake:
                 return self._receive_hello(message.payload)
             case Kind.EVIDENCE:
                 return self._receive_evidence(message.payload)
+            case Kind.SIGNATURE:
+                return self._receive_signature(message.payload)
             case Kind.CONFIRM:
                 return self._receive_confirm(message.payload)
             case Kind.REFUSED:
                 code = public_code(message.payload.decode("ascii", "replace"))
                 raise PeerError(code, "closed the session", remote=True)
-            case Kind.CONTROL:
-                raise PeerError("out_of_turn", f"a control message came while waiting for {self.waiting_for}")
+            case Kind.CONTROL | Kind.RELAY:
+                what = message.kind.name
+                raise PeerError("out_of_turn", f"{what} came while waiting for {self.waiting_for}")
 
     def evidence_collected(self, evidence: bytes) -> list[Step]:
-        """Our evidence over the binder asked for in `Collect`."""
+        """Our evidence over the binder of `Collect`, or the owner's signature over that of `Sign`."""
         self._expect(_State.COLLECTING)
         self._evidence[self._side] = evidence
-        # The client has shown first and now waits for the server's evidence; the server shows last.
-        self._state = _State.EVIDENCE if self._side is Side.CLIENT else _State.CONFIRM
-        return [Send(Message(Kind.EVIDENCE, evidence))]
+        # Who began has shown first and now waits for the peer's evidence; the other one shows last.
+        self._state = _State.EVIDENCE if self._begins else _State.CONFIRM
+        return [Send(Message(Kind.SIGNATURE if self._side is Side.OWNER else Kind.EVIDENCE, evidence))]
 
     def appraised(self) -> list[Step]:
-        """The evidence asked for in `Appraise` was accepted. (Refused evidence ends everything.)"""
+        """What `Appraise` or `CheckOwner` asked for was accepted. (A refusal ends everything.)"""
         self._expect(_State.APPRAISING)
-        if self._side is Side.SERVER:
-            self._state = _State.COLLECTING
-            return [Collect(self._binder(Side.SERVER))]
-        self._state = _State.CONFIRM
-        return [self._confirm()]
+        if self._begins:
+            self._state = _State.CONFIRM
+            return [self._confirm()]
+        self._state = _State.COLLECTING
+        return [Collect(self._binder(self._side))]
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -158,15 +203,19 @@ class Handshake:
         self._check_hello(peer)
         self._peer = peer
         self._raw[peer.side] = payload
-        if self._side is Side.SERVER:
+        if not self._begins:
             self._state = _State.EVIDENCE
             return [self._hello()]
         self._state = _State.COLLECTING
-        return [Collect(self._binder(Side.CLIENT))]
+        binder = self._binder(self._side)
+        return [Sign(binder) if self._side is Side.OWNER else Collect(binder)]
 
     def _check_hello(self, peer: Hello) -> None:
-        if peer.side is self._side:
-            raise PeerError("role", f"the peer is a {peer.side.name.lower()} too")
+        if peer.side not in self._meets:
+            wanted = " or ".join(side.article for side in self._meets)
+            raise PeerError("role", f"the peer says it is {peer.side.article}, want {wanted}")
+        if peer.side is Side.OWNER and any(peer.settings_digest):
+            raise PeerError("malformed", "an owner has no settings: the digest in its hello is not zero")
         if peer.epoch != self._own.epoch:
             raise PeerError("epoch", f"hello of epoch {peer.epoch}, want {self._own.epoch}")
         if abs(peer.time - self._now) > MAX_SKEW_S:
@@ -187,15 +236,25 @@ class Handshake:
     def _receive_evidence(self, payload: bytes) -> list[Step]:
         self._expect(_State.EVIDENCE)
         peer = self.peer_hello
+        if peer.side is Side.OWNER:
+            raise PeerError("out_of_turn", "an owner signs, it shows no evidence")
         if payload == self._evidence.get(self._side):
             raise PeerError("reflected", "our own evidence came back")
         self._evidence[peer.side] = payload
         self._state = _State.APPRAISING
         return [Appraise(payload, self._binder(peer.side), peer.settings_digest)]
 
+    def _receive_signature(self, payload: bytes) -> list[Step]:
+        self._expect(_State.EVIDENCE)
+        if self.peer_hello.side is not Side.OWNER:
+            raise PeerError("out_of_turn", "a member shows evidence, no signature stands for it")
+        self._evidence[Side.OWNER] = payload
+        self._state = _State.APPRAISING
+        return [CheckOwner(payload, self._binder(Side.OWNER))]
+
     def _receive_confirm(self, payload: bytes) -> list[Step]:
         self._expect(_State.CONFIRM)
-        if not hmac.compare_digest(payload, self._mac(self._side.other)):
+        if not hmac.compare_digest(payload, self._mac(self.peer_hello.side)):
             raise PeerError("confirm", "the key confirmation does not match this connection")
         self._state = _State.DONE
         established = Established(
@@ -204,8 +263,8 @@ class Handshake:
             join_secret=self._export(EXPORT_JOIN, self._context()),
             peer_hello=self.peer_hello,
         )
-        # The server answers only a client that has confirmed; the client then knows both have.
-        return [self._confirm(), established] if self._side is Side.SERVER else [established]
+        # The answer goes only to a peer that has confirmed; it then knows that both have.
+        return [established] if self._begins else [self._confirm(), established]
 
     # -- what binds it ----------------------------------------------------------------------------
 
@@ -215,8 +274,13 @@ class Handshake:
     def _confirm(self) -> Send:
         return Send(Message(Kind.CONFIRM, self._mac(self._side)))
 
+    def _order(self) -> tuple[Side, Side]:
+        """Who began, and who answered."""
+        own, peer = self._side, self.peer_hello.side
+        return (own, peer) if self._begins else (peer, own)
+
     def _transcript(self) -> bytes:
-        parts = (TRANSCRIPT_LABEL, self._raw[Side.CLIENT], self._raw[Side.SERVER])
+        parts = (TRANSCRIPT_LABEL, *(self._raw[side] for side in self._order()))
         return sha256(b"".join(_prefixed(part) for part in parts)).digest()
 
     def _context(self) -> bytes:
@@ -224,28 +288,28 @@ class Handshake:
 
     def _binder(self, about: Side) -> bytes:
         """The 64 bytes that evidence about `about`, shown to the other side, must carry."""
-        hellos = {self._side: self._own, self._side.other: self.peer_hello}
+        hellos = {self._side: self._own, self.peer_hello.side: self.peer_hello}
+        spki = {self._side: self._spki_own, self.peer_hello.side: self._spki_peer}
+        [to] = (side for side in hellos if side is not about)
+        label, direction = _USES[about, to]
         return binding.binder(
-            label=binding.Label.CHANNEL,
-            direction=binding.Direction.CLIENT_TO_SERVER
-            if about is Side.CLIENT
-            else binding.Direction.SERVER_TO_CLIENT,
+            label=label,
+            direction=direction,
             epoch=self._own.epoch,
             transcript=self._transcript(),
             exporter=self._export(EXPORT_BIND, self._context()),
-            spki_attester=self._spki[about],
-            spki_verifier=self._spki[about.other],
-            verifier_nonce=hellos[about.other].nonce,
+            spki_attester=spki[about],
+            spki_verifier=spki[to],
+            verifier_nonce=hellos[to].nonce,
             settings_digest=hellos[about].settings_digest,
         )
 
     def _mac(self, by: Side) -> bytes:
+        order = self._order()
         parts = (
             bytes([by]),
-            self._raw[Side.CLIENT],
-            self._raw[Side.SERVER],
-            sha256(self._evidence[Side.CLIENT]).digest(),
-            sha256(self._evidence[Side.SERVER]).digest(),
+            *(self._raw[side] for side in order),
+            *(sha256(self._evidence[side]).digest() for side in order),
         )
         key = self._export(EXPORT_CONFIRM, self._context())
         return hmac.digest(key, b"".join(_prefixed(part) for part in parts), "sha256")

@@ -2,13 +2,13 @@
 
     offset size  field
          0    4  magic "CTH1"
-         4    1  role: 1 client, 2 server
+         4    1  role: 1 client, 2 server, 3 owner
          5    4  epoch
          9   32  nonce
         41    8  time, Unix seconds, as the sender's trusted clock reads
         49    8  fleet document version
         57   32  fleet document digest, SHA-256 of the signed payload
-        89   32  settings digest
+        89   32  settings digest; an owner has none: zero
        121    1  number n of evidence formats, 1 to 16
        122    n  evidence formats the sender can appraise (codes: `Format`)
 
@@ -35,10 +35,16 @@ class Side(IntEnum):
 
     CLIENT = 1
     SERVER = 2
+    OWNER = 3
+
+    @property
+    def article(self) -> str:
+        """The role in a sentence."""
+        return "an owner" if self is Side.OWNER else f"a {self.name.lower()}"
 
     @property
     def other(self) -> Side:
-        """The peer's side."""
+        """Whom a member has sessions with. An owner meets either, so this is not asked of one."""
         return Side.SERVER if self is Side.CLIENT else Side.CLIENT
 
 
@@ -91,8 +97,8 @@ def decode(data: bytes) -> Hello:
     magic, side, epoch, nonce, time, version, digest, settings, count = _FIXED.unpack_from(data)
     if magic != MAGIC:
         raise MalformedError(WHAT, f"starts with {magic!r}, want {MAGIC!r}", offset=0)
-    if side not in (Side.CLIENT, Side.SERVER):
-        raise MalformedError(WHAT, f"role is {side}, want 1 or 2", offset=4)
+    if side not in tuple(Side):
+        raise MalformedError(WHAT, f"role is {side}, want 1, 2 or 3", offset=4)
     if not 1 <= count <= MAX_FORMATS:
         raise MalformedError(WHAT, f"has {count} evidence formats, want 1 to {MAX_FORMATS}", offset=121)
     if len(data) != _FIXED.size + count:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
 
-from runtime.channel import hello
+from runtime.channel import hello, relay_frames
+from runtime.channel.owner_proof import SIGNATURE_SIZE
 from runtime.errors import PeerError
 
 HEADER_SIZE = 4  # bytes
@@ -26,7 +27,9 @@ class Kind(IntEnum):
     EVIDENCE = 2
     CONFIRM = 3
     REFUSED = 4
+    SIGNATURE = 5  # an owner's, in the place of evidence (docs/protocol.md §15)
     CONTROL = 16  # JSON of the established session (docs/protocol.md §7)
+    RELAY = 17  # bytes between an owner and a client, who share no connection (docs/protocol.md §16)
 
 
 # The largest payload of each type, bytes. Evidence: a composite with event log and collateral of
@@ -37,7 +40,9 @@ LIMITS = MappingProxyType(
         Kind.EVIDENCE: 256 * 1024,
         Kind.CONFIRM: 32,
         Kind.REFUSED: 64,
+        Kind.SIGNATURE: SIGNATURE_SIZE,
         Kind.CONTROL: 64 * 1024,
+        Kind.RELAY: relay_frames.MAX_SIZE,
     }
 )
 
@@ -55,6 +60,7 @@ PUBLIC_CODES = frozenset(
         "formats",
         "malformed",
         "out_of_turn",
+        "owner_refused",
         "reflected",
         "role",
         "timeout",

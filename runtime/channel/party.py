@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -46,6 +47,21 @@ class Documents(Protocol):
         ...
 
 
+Sign = Callable[[bytes], Awaitable[bytes]]  # the message -> an Ed25519 signature, 64 bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerParty:
+    """What an owner brings to a channel with a member."""
+
+    key: BootKey  # of this run of the command; the owner's own key signs, it is never a TLS key
+    sign: Sign
+    appraiser: Appraiser
+    roots: tuple[TrustRoot, ...]
+    document: CurrentDocument  # the owner's copy, signature verified: what the member is held against
+    clock: Clock
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
     """What a member brings to every session."""
@@ -53,6 +69,7 @@ class Party:
     side: Side
     key: BootKey
     settings_digest: bytes
+    owner_keys: tuple[bytes, ...]  # of the settings: whose signature makes an owner
     attester: Attester
     appraiser: Appraiser
     roots: tuple[TrustRoot, ...]

@@ -10,24 +10,25 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
-from typing import Any
+from dataclasses import dataclass
 
+from runtime.attestation.model import AttestationResult
 from runtime.channel import exchange
-from runtime.channel.exchange import Attested
+from runtime.channel.control_channel import ControlChannel
+from runtime.channel.exchange import Attested, OnOwner, ProvenOwner
 from runtime.channel.handshake import Established
-from runtime.channel.hello import Hello
+from runtime.channel.hello import Hello, Side
 from runtime.channel.messages import Kind, Message, public_code
-from runtime.channel.party import Party
+from runtime.channel.party import OwnerParty, Party
 from runtime.channel.transport import ChannelTransport
-from runtime.documents import strict_json
 from runtime.documents.fleet import FleetDocument, Member
-from runtime.errors import MalformedError, PeerError, TunnelError
+from runtime.errors import PeerError, TunnelError
 
 TLS_DEADLINE_S = 10.0
 _INBOX = 2  # messages of a later attestation that wait: the peer never has more than one to send
 
 
-class Session:
+class Session(ControlChannel):
     """An established session: both sides attested and confirmed on this very connection.
 
     `id` (16 bytes) stays; `epoch`, `join_secret` (32 bytes), `peer` and `member` change together when the
@@ -35,9 +36,8 @@ class Session:
     """
 
     def __init__(self, transport: ChannelTransport, party: Party, first: Attested) -> None:
+        super().__init__(transport)
         self.id = first.established.session
-        self.transport = transport
-        self.peer_address = transport.peer_address
         self._party = party
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(_INBOX)
         self._listening = False  # somebody waits for messages of a later attestation
@@ -55,25 +55,6 @@ class Session:
         then, now = self.member, document.member_by_settings(self.member.settings_digest)
         same = now is not None and (now.name, now.role, now.instance) == (then.name, then.role, then.instance)
         return now if same else None
-
-    # -- control messages -------------------------------------------------------------------------
-
-    async def send(self, message: dict[str, Any]) -> None:
-        """Send a control message. Raises: PeerError when the session is over."""
-        await self.transport.send(Message(Kind.CONTROL, strict_json.canonical(message)))
-
-    async def receive(self) -> dict[str, Any]:
-        """Return the peer's next control message. Raises: PeerError, MalformedError."""
-        while True:
-            message = await self.transport.receive()
-            match message.kind:
-                case Kind.CONTROL:
-                    return _object(message.payload)
-                case Kind.REFUSED:
-                    code = public_code(message.payload.decode("ascii", "replace"))
-                    raise PeerError(code, "the peer ended the session", remote=True)
-                case Kind.HELLO | Kind.EVIDENCE | Kind.CONFIRM:
-                    self._hand_over(message)
 
     # -- attesting again --------------------------------------------------------------------------
 
@@ -127,6 +108,50 @@ async def establish(transport: ChannelTransport, party: Party, nonce: bytes) -> 
     return Session(transport, party, first)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerVisit:
+    """A channel with an owner, as the member sees it: no session, no data plan, no offer, no join secret."""
+
+    channel: ControlChannel
+    owner_key: bytes  # raw Ed25519, 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A channel with a member, as the owner sees it."""
+
+    channel: ControlChannel
+    peer: AttestationResult
+    peer_hello: Hello
+
+
+async def accept(
+    transport: ChannelTransport,
+    party: Party,
+    nonce: bytes,
+    *,
+    meets: tuple[Side, ...],
+    on_owner: OnOwner,
+) -> Session | OwnerVisit:
+    """Answer whoever dialled, a member or an owner. Raises: as `establish`, and what `on_owner` raises."""
+    async with _refusing(transport):
+        async with asyncio.timeout(TLS_DEADLINE_S):
+            await transport.established()
+        met = await exchange.accept(transport, party, meets=meets, nonce=nonce, on_owner=on_owner)
+    if isinstance(met, ProvenOwner):
+        return OwnerVisit(channel=ControlChannel(transport), owner_key=met.key)
+    return Session(transport, party, met)
+
+
+async def reach(transport: ChannelTransport, owner: OwnerParty, member: Member, nonce: bytes) -> Reached:
+    """Prove to be the owner and attest `member`. Raises: as `establish`, PeerError("other_member")."""
+    async with _refusing(transport):
+        async with asyncio.timeout(TLS_DEADLINE_S):
+            await transport.established()
+        attested, hello = await exchange.meet_member(transport, owner, member, nonce=nonce)
+    return Reached(channel=ControlChannel(transport), peer=attested.peer, peer_hello=hello)
+
+
 @contextlib.asynccontextmanager
 async def _refusing(transport: ChannelTransport) -> AsyncGenerator[None, None]:
     """Tell the peer a code and close, whatever of ours ends what is inside."""
@@ -150,10 +175,3 @@ async def refuse(transport: ChannelTransport, code: str) -> None:
         async with asyncio.timeout(1):
             await transport.send(Message(Kind.REFUSED, public_code(code).encode()))
     transport.close()
-
-
-def _object(payload: bytes) -> dict[str, Any]:
-    value = strict_json.parse(payload, "control message")
-    if not isinstance(value, dict):
-        raise MalformedError("control message", "is not an object")
-    return value

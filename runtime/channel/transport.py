@@ -109,6 +109,10 @@ class ChannelTransport(asyncio.Protocol):
         except TimeoutError as error:  # it reads nothing: it must not hold us, nor outlive its revocation
             self.abort()
             raise PeerError("timeout", f"the peer read nothing for {SEND_DEADLINE_S:g} s") from error
+        self.send_now(message)
+
+    def send_now(self, message: Message) -> None:
+        """Send one message without waiting; the caller bounds what can pile up. Raises: PeerError."""
         if self._failure is not None or self._transport is None or not self._handshaken:
             raise self._failure or PeerError("closed", "the connection is not open")
         try:

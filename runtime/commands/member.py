@@ -64,6 +64,7 @@ async def run(settings: Settings, parts: Parts) -> None:
         side=Side.SERVER if isinstance(settings.role, ServerSettings) else Side.CLIENT,
         key=key,
         settings_digest=settings.digest,
+        owner_keys=settings.owner_keys,
         attester=parts.attester,
         appraiser=appraiser,
         roots=parts.roots,

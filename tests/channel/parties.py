@@ -24,6 +24,7 @@ from runtime.documents import fleet
 from runtime.errors import TunnelError
 from tests.fakes.amd import FakeAmd, SimulatedSnpAttester
 from tests.fakes.fleets import MEASUREMENT, NOW, FleetMember, fleet_payload
+from tests.web.owner import PUBLIC
 
 Outcome = Session | BaseException
 
@@ -110,6 +111,7 @@ def party(amd: FakeAmd, side: Side, of: Attester, digest: bytes, payload: bytes,
         side=side,
         key=BootKey.create("tunnel.test", now),
         settings_digest=digest,
+        owner_keys=(PUBLIC,),
         attester=of,
         appraiser=InlineAppraiser(),
         roots=amd.roots(),

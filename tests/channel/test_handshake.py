@@ -43,6 +43,7 @@ def own_hello(which: Side, **changes: Any) -> Hello:
 def side(which: Side, **changes: Any) -> Handshake:
     return Handshake(
         hello=own_hello(which, **changes),
+        meets=(which.other,),
         spki_own=SPKI[which],
         spki_peer=SPKI[which.other],
         export=export,
@@ -244,6 +245,7 @@ def test_another_connection_is_another_binder_confirmation_and_secret() -> None:
     def made(which: Side) -> Handshake:
         return Handshake(
             hello=own_hello(which),
+            meets=(which.other,),
             spki_own=SPKI[which],
             spki_peer=SPKI[which.other],
             export=other_export,
@@ -259,7 +261,12 @@ def test_other_keys_are_another_binder() -> None:
     def made(which: Side) -> Handshake:
         keys = {Side.CLIENT: SPKI[Side.CLIENT], Side.SERVER: b"stolen" * 15}
         return Handshake(
-            hello=own_hello(which), spki_own=keys[which], spki_peer=keys[which.other], export=export, now=NOW
+            hello=own_hello(which),
+            meets=(which.other,),
+            spki_own=keys[which],
+            spki_peer=keys[which.other],
+            export=export,
+            now=NOW,
         )
 
     here, there = Pair().to_confirmation(), Pair(made(Side.CLIENT), made(Side.SERVER)).to_confirmation()

@@ -61,7 +61,7 @@ def test_the_documented_offsets() -> None:
     [
         (b"", "is 0 bytes"),
         (layout(_0=b"CTH2"), "starts with"),
-        (layout(_4=b"\x03"), "role is 3"),
+        (layout(_4=b"\x04"), "role is 4"),
         (layout(_121=b"\x00"), "has 0 evidence formats"),
         (layout(_121=b"\x11"), "has 17 evidence formats"),
         (layout() + b"\0", "is 124 bytes, want 123"),
