@@ -60,7 +60,7 @@ WITHOUT_MIRROR = {
     "runtime/config.py": "named constants only",
     "runtime/attestation/tees/tdx/reasons.py": "words only; every TDX check's test expects one of them",
     "runtime/channel/party.py": "types only",
-    "runtime/channel/exchange.py": "driven by test_session.py, test_attacks.py, test_renewal.py and test_owner_attacks.py",
+    "runtime/channel/exchange.py": "driven by test_session.py, test_renewal.py and both files of attacks",
     "infra/__main__.py": "three lines that Pulumi runs; the preview tests run them",
 }
 
