@@ -1,45 +1,120 @@
-"""Every limit of the data plane, each with its reason. Pure.
+"""Every limit of a member, each with its default, its bounds, its error code and its reason. Pure.
 
-The control process sends the whole set to its workers, so both ends of a socketpair always agree.
+A limit is a member of `limits` in the settings; what is left out has its default. The bounds hold for
+settings alone: tests go below them. The control process sends the whole set to its workers, so both
+ends of a socketpair always agree. docs/operations.md has this as a table, docs/errors.md the codes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from typing import TypeVar, cast
 
 from runtime.errors import MalformedError
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What settings may say of one limit, and the code of what exceeds it."""
+
+    least: float
+    most: float
+    code: str
+
+
+def _limit(default: Number, least: Number, most: Number, code: str) -> Number:
+    return field(default=default, metadata={"bounds": Bounds(least=least, most=most, code=code)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Sizes in bytes, times in seconds. All are positive.
+    """Sizes in bytes (`_bytes`), times in seconds (`_s`), else counts. All are positive.
 
     Raises:
-        MalformedError: a limit is not positive, or the credit is smaller than one OPEN can use.
+        MalformedError: a limit is not positive, or two of them contradict each other.
     """
 
-    hello_bytes: int = 16 * 1024  # the largest real ClientHello (post-quantum, ECH) is below 4 KiB
-    hello_s: float = 5.0  # three lost segments still fit; a slowloris does not
-    join_s: float = 5.0  # TLS is up by then: one frame of 66 bytes
-    dial_s: float = 5.0  # an origin is loopback or one hop away
-    tls_s: float = 10.0  # the visitor's own handshake, over a phone network
-    credit: int = 256 * 1024  # per stream and direction: 20 Mbit/s at 100 ms, and what a stalled stream holds
-    high_water: int = 512 * 1024  # per data connection: about one send buffer; above it sources pause
-    stalled_bytes: int = 2 * 1024 * 1024  # unsent bytes of a peer that reads nothing but makes us answer
-    max_streams: int = 4096  # per data connection: bounds tables, and credit a peer can make us hold
-    ping_s: float = 5.0  # silence before asking
-    silent_s: float = 15.0  # silence that means a dead peer
-    half_closed_s: float = 300.0  # a half-closed stream on which nothing moves
-    drain_s: float = 30.0  # what visitors get to finish
-    max_visitors: int = 16384  # per worker: below the usual descriptor limit with both kinds of socket
-    connections_per_session: int = 16  # a client needs one or two per worker
-    own_visitors: int = 64  # of the tunnel name, per worker: health checks and people who look
-    own_visitor_s: float = 10.0  # one request for evidence takes a second
-    max_unjoined: int = 256  # data connections that have not joined: strangers may hold no more sockets
+    # Visitors, at a server's worker. The largest real ClientHello (post-quantum, ECH) is below 4 KiB.
+    hello_bytes: int = _limit(16 * 1024, 2048, 16 * 1024, "hello_too_large")
+    hello_s: float = _limit(5.0, 0.5, 60.0, "hello_deadline")  # three lost segments fit, a slowloris does not
+    # Below the usual descriptor limit with both kinds of socket.
+    max_visitors: int = _limit(16384, 16, 262_144, "too_many_visitors")
+    own_visitors: int = _limit(64, 1, 4096, "tunnel_name_busy")  # of the tunnel name: health checks, lookers
+    own_visitor_s: float = _limit(10.0, 1.0, 60.0, "tunnel_name_deadline")  # evidence takes a second
+    half_closed_s: float = _limit(300.0, 1.0, 86_400.0, "idle")  # a half-closed stream on which nothing moves
+    drain_s: float = _limit(30.0, 1.0, 300.0, "drained")  # what visitors get to finish
+    own_askers: int = _limit(8, 1, 64, "evidence_busy")  # a TPM makes a few quotes a second
+
+    # Streams, at a client. An origin is loopback or one hop away.
+    dial_s: float = _limit(5.0, 0.5, 60.0, "origin_deadline")
+    tls_s: float = _limit(10.0, 1.0, 60.0, "tls_deadline")  # a visitor's handshake, over a phone network
+
+    # Data connections, at both ends. Strangers may hold no more sockets than these.
+    join_s: float = _limit(5.0, 0.5, 60.0, "join_deadline")  # TLS and one frame of 66 bytes, each
+    max_unjoined: int = _limit(256, 8, 65_536, "too_many_unjoined")
+    unjoined_per_address: int = _limit(64, 4, 65_536, "too_many_from_address")  # a NAT has several clients
+    connections_per_session: int = _limit(16, 2, 256, "join_too_many")  # a client needs one or two per worker
+    data_dial_s: float = _limit(10.0, 1.0, 60.0, "data_deadline")
+    # Per stream and direction: 20 Mbit/s at 100 ms, and what a stalled stream holds.
+    credit: int = _limit(256 * 1024, 64 * 1024, 16 * 1024 * 1024, "credit_exceeded")
+    # Per data connection: about one send buffer; above it sources pause, and nobody is refused.
+    high_water: int = _limit(512 * 1024, 64 * 1024, 16 * 1024 * 1024, "stalled")
+    # Beyond `high_water`: unsent bytes of a peer that reads nothing but makes us answer.
+    stalled_bytes: int = _limit(2 * 1024 * 1024, 64 * 1024, 64 * 1024 * 1024, "stalled")
+    # Per data connection: bounds tables, and credit a peer can make us hold.
+    max_streams: int = _limit(4096, 16, 65_536, "too_many_streams")
+    ping_s: float = _limit(5.0, 0.5, 5.0, "silent")  # silence before asking
+    silent_s: float = _limit(15.0, 2.0, 15.0, "silent")  # silence that means a dead peer
+
+    # Sessions, at both ends.
+    session_dial_s: float = _limit(10.0, 1.0, 60.0, "session_deadline")
+    session_tls_s: float = _limit(10.0, 1.0, 60.0, "session_tls_deadline")
+    # Covers what the peer does first: collecting evidence (a TPM takes hundreds of milliseconds, a busy
+    # configfs seconds) and appraising ours.
+    message_s: float = _limit(20.0, 2.0, 120.0, "message_deadline")
+    collect_s: float = _limit(15.0, 1.0, 120.0, "collect_deadline")
+    send_s: float = _limit(10.0, 1.0, 60.0, "send_deadline")  # messages are small: who takes none is gone
+    # A composite with event log and collateral of every platform stays under this; CCEL alone has 64 KiB.
+    evidence_bytes: int = _limit(256 * 1024, 16 * 1024, 256 * 1024, "evidence_too_large")
+    control_bytes: int = _limit(64 * 1024, 4096, 64 * 1024, "control_too_large")  # an offer of 256 hostnames
+    max_unconfirmed: int = _limit(256, 8, 65_536, "unconfirmed_displaced")
+    unconfirmed_per_address: int = _limit(64, 4, 65_536, "unconfirmed_displaced")
+    # Evidence older than this says little: a TCB may have been revoked since.
+    reattest_s: float = _limit(3600.0, 60.0, 86_400.0, "attestation_late")
+    # How long past its time a server waits before it asks, and how long for the answer.
+    late_s: float = _limit(30.0, 5.0, 300.0, "attestation_late")
+
+    # Appraisals of peers' evidence, waiting or running; each holds up to `evidence_bytes`.
+    appraisals: int = _limit(64, 4, 1024, "appraisals_full")
+    appraisals_per_address: int = _limit(16, 1, 1024, "appraisals_of_address")
+    # Of one member from one address: digests are no secret, so who shows one must not use up all places.
+    appraisals_per_member: int = _limit(4, 1, 64, "appraisals_of_member")
+    appraisal_s: float = _limit(10.0, 1.0, 60.0, "appraisal_deadline")  # it takes milliseconds
+
+    # A server's workers.
+    worker_start_s: float = _limit(20.0, 5.0, 300.0, "worker_start")  # a cold interpreter on a busy machine
+    worker_take_s: float = _limit(5.0, 1.0, 60.0, "worker_stuck")  # to take a session
+    worker_lines: int = _limit(1024, 64, 65_536, "worker_stuck")  # that wait for one worker
+    worker_silent_s: float = _limit(8.0, 3.0, 60.0, "worker_silent")  # it reports every second
+    worker_lag_s: float = _limit(2.0, 0.2, 30.0, "worker_lagging")  # in three reports running
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) <= 0:
-                raise MalformedError("limits", f"{field.name} is not positive")
+        for each in fields(self):
+            if getattr(self, each.name) <= 0:
+                raise MalformedError("limits", f"{each.name} is not positive")
         if self.credit < 2 * self.hello_bytes:
             raise MalformedError("limits", "credit is less than twice hello_bytes")
+        for small, large in (
+            ("ping_s", "silent_s"),
+            ("unjoined_per_address", "max_unjoined"),
+            ("unconfirmed_per_address", "max_unconfirmed"),
+            ("appraisals_per_member", "appraisals_per_address"),
+            ("appraisals_per_address", "appraisals"),
+        ):
+            if getattr(self, small) > getattr(self, large):
+                raise MalformedError("limits", f"{small} is more than {large}")
+
+
+BOUNDS: dict[str, Bounds] = {each.name: cast("Bounds", each.metadata["bounds"]) for each in fields(Limits)}

@@ -34,6 +34,7 @@ PURE = (
     "runtime/tunnel/join.py",
     "runtime/tunnel/control.py",
     "runtime/limits.py",
+    "runtime/crowd.py",
     "runtime/tunnel/session_messages.py",
     "infra/fleet.py",
     "infra/capabilities.py",

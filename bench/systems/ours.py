@@ -97,7 +97,7 @@ def _start(processes: Processes, material: Material, origin: int, *, without: tu
         Configure(
             worker=0,
             visitor_listen=(("127.0.0.1", port),),
-            data_listen=("127.0.0.1", 0),
+            data_listen=(("127.0.0.1", 0),),
             certificate_pem=certificate,
             key_pem=material.key("server").read_text(),
             tunnel_name="tunnel.example",

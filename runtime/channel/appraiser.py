@@ -1,8 +1,9 @@
 """Appraisal in a process of its own: chain crypto in a thread would stall the event loop. I/O.
 
-Bounded three ways: one appraisal at a time per CPU given to it, so many waiting at most, and so
-many of one member's at once, so that a member that reconnects in a storm keeps nobody else out.
-Who shows no digest that the owner signed never gets here.
+Bounded: one appraisal at a time, so many waiting at most, so many of one address, and so many of one
+member from one address. Digests are no secret: whoever shows one takes places of his own address only, and
+a member that reconnects in a storm keeps nobody else out. Who shows no digest that the owner signed never
+gets here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,54 +22,87 @@ from typing import Protocol
 from runtime.attestation import verifier
 from runtime.attestation.model import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
-from runtime.errors import PeerError
+from runtime.channel.deadline import deadline
+from runtime.crowd import place_of
+from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 
-MAX_WAITING = 64  # appraisals queued or running; each holds up to 256 KiB of evidence
-MAX_PER_MEMBER = 4  # a restart storm of one member: its other sessions come back one by one
-DEADLINE_S = 10.0  # an appraisal takes milliseconds; ten seconds is a machine that is overloaded
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Appraiser(Protocol):
     """Whatever appraises evidence for the channel."""
 
-    async def appraise(self, request: AppraisalRequest) -> AttestationResult:
-        """Return the result. Raises: EvidenceRefusedError, MalformedError, PeerError."""
+    async def appraise(self, request: AppraisalRequest, *, source: str) -> AttestationResult:
+        """Return the result; `source` is the peer's address.
+
+        Raises: EvidenceRefusedError, MalformedError, PeerError.
+        """
         ...
 
 
 class ProcessAppraiser:
     """Runs `verifier.appraise` in a worker process."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._pool = _new_pool()
-        self._waiting: Counter[bytes] = Counter()
+        self._limits = limits
+        self._waiting: Counter[tuple[bytes, str]] = Counter()  # by member and address
+        self.seconds = 0.0  # that all appraisals took, waiting included
+        self.outcomes: Counter[str] = Counter()  # "accepted", or the code of the refusal
 
     async def start(self) -> None:
         """Start the process now, so that the first session does not pay for it."""
         await asyncio.get_running_loop().run_in_executor(self._pool, os.getpid)
 
-    async def appraise(self, request: AppraisalRequest) -> AttestationResult:
-        """Return the result. Raises: EvidenceRefusedError, MalformedError, PeerError("busy", "timeout")."""
-        member = request.settings_digest
-        if self._waiting.total() >= MAX_WAITING or self._waiting[member] >= MAX_PER_MEMBER:
-            raise PeerError("busy", "too many appraisals are waiting")
-        self._waiting[member] += 1
+    async def appraise(self, request: AppraisalRequest, *, source: str) -> AttestationResult:
+        """Return the result; `source` is the peer's address.
+
+        Raises: EvidenceRefusedError, MalformedError, PeerError (one of the limits, or `internal`).
+        """
+        started = time.monotonic()
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            result = await self._in_turn(request, (request.settings_digest, place_of(source)))
+        except TunnelError as error:
+            self.outcomes[error.code] += 1
+            raise
+        finally:
+            self.seconds += time.monotonic() - started
+        self.outcomes["accepted"] += 1
+        return result
+
+    async def _in_turn(self, request: AppraisalRequest, who: tuple[bytes, str]) -> AttestationResult:
+        self._check_room(who)
+        self._waiting[who] += 1
+        try:
+            async with deadline(self._limits.appraisal_s, "appraisal_deadline", "no appraisal"):
                 return await asyncio.get_running_loop().run_in_executor(
                     self._pool, verifier.appraise, request
                 )
-        except TimeoutError as error:
-            raise PeerError("timeout", f"appraisal took over {DEADLINE_S:g} s") from error
         except BrokenProcessPool as error:
             self._pool.shutdown(wait=False)
             self._pool = _new_pool()
             raise PeerError("internal", "the appraisal process died and was started again") from error
         finally:
-            self._waiting[member] -= 1
-            if not self._waiting[member]:
-                del self._waiting[member]
+            self._waiting[who] -= 1
+            if not self._waiting[who]:
+                del self._waiting[who]
+
+    def _check_room(self, who: tuple[bytes, str]) -> None:
+        limits = self._limits
+        of_address = sum(count for (_, source), count in self._waiting.items() if source == who[1])
+        for count, most, code, what in (
+            (self._waiting.total(), limits.appraisals, "appraisals_full", "wait"),
+            (of_address, limits.appraisals_per_address, "appraisals_of_address", "wait of this address"),
+            (
+                self._waiting[who],
+                limits.appraisals_per_member,
+                "appraisals_of_member",
+                "wait of this member and address",
+            ),
+        ):
+            if count >= most:
+                raise PeerError(code, f"{count} appraisals {what}, want at most {most}")
 
     def close(self) -> None:
         """End the process."""

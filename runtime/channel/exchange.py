@@ -5,7 +5,6 @@ Everything the peer decides is bounded in time here and in size in `messages`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,6 +13,7 @@ from runtime.attestation import model, verifier
 from runtime.attestation.model import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel import owner_proof
+from runtime.channel.deadline import deadline
 from runtime.channel.handshake import Appraise, CheckOwner, Collect, Established, Handshake, Send, Sign, Step
 from runtime.channel.hello import Format, Hello, Side
 from runtime.channel.messages import Kind, Message
@@ -21,11 +21,7 @@ from runtime.channel.party import CurrentDocument, OwnerParty, Party
 from runtime.channel.transport import ChannelTransport
 from runtime.documents.fleet import Member, Role
 from runtime.errors import PeerError
-
-# The peer's next message. It covers what the peer does first: collecting evidence (a TPM takes
-# hundreds of milliseconds, a busy configfs seconds) and appraising ours.
-MESSAGE_DEADLINE_S = 20.0
-COLLECT_DEADLINE_S = 15.0
+from runtime.limits import Limits
 
 NextMessage = Callable[[], Awaitable[Message]]
 OnOwner = Callable[[], None]  # a peer says it is the owner: refuse it here, before it costs anything
@@ -55,14 +51,14 @@ async def attest(
     """Attest both ways between members; `nonce` is 32 random bytes, used here only.
 
     `receive` gives the peer's messages. Raises: PeerError, MalformedError, EvidenceRefusedError,
-    UnreachableError (no document in force), TimeoutError.
+    UnreachableError (no document in force).
     """
     current = party.documents.current()
     now = party.clock.now()
     own = _hello(party, current, epoch, nonce, now)
     handshake = _handshake(transport, own, (party.side.other,), now)
-    part = _MemberPart(party, current, handshake, now, _no_owner)
-    met = part.outcome(await _drive(transport, handshake, part, receive))
+    part = _MemberPart(party, current, handshake, now, _no_owner, source=transport.peer_address)
+    met = part.outcome(await _drive(transport, handshake, part, receive, party.limits))
     if not isinstance(met, Attested):
         raise PeerError("internal", "an owner in the place of a member")
     return met
@@ -75,8 +71,8 @@ async def accept(
     current = party.documents.current()
     now = party.clock.now()
     handshake = _handshake(transport, _hello(party, current, 0, nonce, now), meets, now)
-    part = _MemberPart(party, current, handshake, now, on_owner)
-    return part.outcome(await _drive(transport, handshake, part, transport.receive))
+    part = _MemberPart(party, current, handshake, now, on_owner, source=transport.peer_address)
+    return part.outcome(await _drive(transport, handshake, part, transport.receive, party.limits))
 
 
 async def meet_member(
@@ -100,7 +96,7 @@ async def meet_member(
     side = Side.SERVER if member.role == "server" else Side.CLIENT
     handshake = _handshake(transport, own, (side,), now)
     part = _OwnerPart(owner, member)
-    done = await _drive(transport, handshake, part, transport.receive)
+    done = await _drive(transport, handshake, part, transport.receive, transport.limits)
     if part.result is None:  # the machine confirms only after both; never trust that alone
         raise PeerError("internal", "confirmed without an attestation result")
     return Attested(established=done, peer=part.result, member=member), handshake.peer_hello
@@ -123,12 +119,12 @@ class _Part(Protocol):
 
 
 async def _drive(
-    transport: ChannelTransport, handshake: Handshake, part: _Part, receive: NextMessage
+    transport: ChannelTransport, handshake: Handshake, part: _Part, receive: NextMessage, limits: Limits
 ) -> Established:
     """Go through the whole handshake."""
     done = await _carry_out(transport, handshake, part, handshake.start())
     while done is None:
-        async with asyncio.timeout(MESSAGE_DEADLINE_S):
+        async with deadline(limits.message_s, "message_deadline", "the peer said nothing"):
             message = await receive()
         steps = handshake.receive(message)
         if message.kind is Kind.HELLO:
@@ -145,8 +141,7 @@ async def _carry_out(
     while queue:
         match queue.pop(0):
             case Send(message):
-                async with asyncio.timeout(MESSAGE_DEADLINE_S):
-                    await transport.send(message)
+                await transport.send(message)  # it has a deadline of its own
             case Established() as established:
                 return established
             case (Collect() | Sign()) as step:
@@ -167,9 +162,11 @@ class _MemberPart:
         handshake: Handshake,
         now: int,
         on_owner: OnOwner,
+        *,
+        source: str,
     ) -> None:
         self._party, self._current, self._handshake = party, current, handshake
-        self._now, self._on_owner = now, on_owner
+        self._now, self._on_owner, self._source = now, on_owner, source
         self._result: AttestationResult | None = None
         self._member: Member | None = None
         self._owner: bytes | None = None
@@ -184,7 +181,8 @@ class _MemberPart:
         )
 
     async def prove(self, binder: bytes) -> bytes:
-        async with asyncio.timeout(COLLECT_DEADLINE_S):
+        limit = self._party.limits.collect_s
+        async with deadline(limit, "collect_deadline", "the platform gave no evidence"):
             return model.encode(await self._party.attester.collect(binder))
 
     async def judge(self, step: Appraise | CheckOwner) -> None:
@@ -198,7 +196,7 @@ class _MemberPart:
             self._party.roots,
             self._party.clock.now(),
         )
-        self._result = await self._party.appraiser.appraise(request)
+        self._result = await self._party.appraiser.appraise(request, source=self._source)
 
     def outcome(self, done: Established) -> Attested | ProvenOwner:
         """Say whom it was; both have confirmed."""
@@ -233,7 +231,7 @@ class _OwnerPart:
             raise PeerError("out_of_turn", "an owner has no other owner to check")
         owner = self._owner
         request = _request(step, self._member.role, owner.document, owner.roots, owner.clock.now())
-        self.result = await owner.appraiser.appraise(request)
+        self.result = await owner.appraiser.appraise(request, source=self._member.name)
 
 
 def _hello(party: Party, current: CurrentDocument, epoch: int, nonce: bytes, now: int) -> Hello:

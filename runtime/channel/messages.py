@@ -16,6 +16,7 @@ from types import MappingProxyType
 from runtime.channel import hello, relay_frames
 from runtime.channel.owner_proof import SIGNATURE_SIZE
 from runtime.errors import PeerError
+from runtime.limits import Limits
 
 HEADER_SIZE = 4  # bytes
 
@@ -32,8 +33,7 @@ class Kind(IntEnum):
     RELAY = 17  # bytes between an owner and a client, who share no connection (docs/protocol.md §16)
 
 
-# The largest payload of each type, bytes. Evidence: a composite with event log and collateral of
-# every platform stays under 256 KiB (the CCEL alone may be 64 KiB).
+# The largest payload of each type, bytes; a member may want less of evidence and control messages.
 LIMITS = MappingProxyType(
     {
         Kind.HELLO: hello.MAX_SIZE,
@@ -46,6 +46,7 @@ LIMITS = MappingProxyType(
     }
 )
 
+_TOO_LARGE = {Kind.EVIDENCE: "evidence_too_large", Kind.CONTROL: "control_too_large"}
 
 # What a refusal may say. None of them tells which member, value or rule it was.
 PUBLIC_CODES = frozenset(
@@ -70,12 +71,31 @@ PUBLIC_CODES = frozenset(
 )
 
 
+# A limit's own code names it in our log; over the wire goes its kind.
+_KIND_OF_LIMIT = MappingProxyType(
+    {
+        "appraisal_deadline": "timeout",
+        "attestation_late": "timeout",
+        "collect_deadline": "timeout",
+        "message_deadline": "timeout",
+        "send_deadline": "timeout",
+        "session_tls_deadline": "timeout",
+        "appraisals_full": "busy",
+        "appraisals_of_address": "busy",
+        "appraisals_of_member": "busy",
+        "unconfirmed_displaced": "busy",
+        "control_too_large": "too_large",
+        "evidence_too_large": "too_large",
+    }
+)
+
+
 def public_code(code: str) -> str:
-    """Return the code if it is one of the few that go over the wire, else `refused`.
+    """Return the code if it is one of the few that go over the wire, a limit's kind, else `refused`.
 
     For both directions: what we tell, and what we believe a peer said; its text never names a metric.
     """
-    return code if code in PUBLIC_CODES else "refused"
+    return code if code in PUBLIC_CODES else _KIND_OF_LIMIT.get(code, "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +116,18 @@ def encode(message: Message) -> bytes:
 class Decoder:
     """Cuts a byte stream into messages, however the bytes arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self._buffer = bytearray()
+        self._most = {
+            **LIMITS,
+            Kind.EVIDENCE: min(limits.evidence_bytes, LIMITS[Kind.EVIDENCE]),
+            Kind.CONTROL: min(limits.control_bytes, LIMITS[Kind.CONTROL]),
+        }
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield each complete message.
 
-        Raises: PeerError: unknown_type, or too_large before the payload is awaited.
+        Raises: PeerError: unknown_type, or (evidence_, control_)too_large before the payload is awaited.
         """
         self._buffer += data
         while len(self._buffer) >= HEADER_SIZE:
@@ -119,6 +144,7 @@ class Decoder:
         if value not in LIMITS:
             raise PeerError("unknown_type", f"message type is {value}")
         kind, length = Kind(value), int.from_bytes(self._buffer[1:HEADER_SIZE], "big")
-        if length > LIMITS[kind]:
-            raise PeerError("too_large", f"{kind.name} of {length} bytes, want at most {LIMITS[kind]}")
+        if length > self._most[kind]:
+            code = _TOO_LARGE.get(kind, "too_large")
+            raise PeerError(code, f"{kind.name} of {length} bytes, want at most {self._most[kind]}")
         return kind, length

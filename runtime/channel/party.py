@@ -12,6 +12,7 @@ from runtime.channel.appraiser import Appraiser
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
 from runtime.documents.fleet import FleetDocument
+from runtime.limits import Limits
 
 
 class Clock(Protocol):
@@ -75,3 +76,4 @@ class Party:
     roots: tuple[TrustRoot, ...]
     documents: Documents
     clock: Clock
+    limits: Limits

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from runtime.attestation.model import AttestationResult
 from runtime.channel import exchange
 from runtime.channel.control_channel import ControlChannel
+from runtime.channel.deadline import deadline
 from runtime.channel.exchange import Attested, OnOwner, ProvenOwner
 from runtime.channel.handshake import Established
 from runtime.channel.hello import Hello, Side
@@ -24,7 +25,6 @@ from runtime.channel.transport import ChannelTransport
 from runtime.documents.fleet import FleetDocument, Member
 from runtime.errors import PeerError, TunnelError
 
-TLS_DEADLINE_S = 10.0
 _INBOX = 2  # messages of a later attestation that wait: the peer never has more than one to send
 
 
@@ -102,8 +102,7 @@ async def establish(transport: ChannelTransport, party: Party, nonce: bytes) -> 
     connection is closed then, and the peer was told a code.
     """
     async with _refusing(transport):
-        async with asyncio.timeout(TLS_DEADLINE_S):
-            await transport.established()
+        await _secured(transport)
         first = await exchange.attest(transport, party, epoch=0, nonce=nonce, receive=transport.receive)
     return Session(transport, party, first)
 
@@ -135,8 +134,7 @@ async def accept(
 ) -> Session | OwnerVisit:
     """Answer whoever dialled, a member or an owner. Raises: as `establish`, and what `on_owner` raises."""
     async with _refusing(transport):
-        async with asyncio.timeout(TLS_DEADLINE_S):
-            await transport.established()
+        await _secured(transport)
         met = await exchange.accept(transport, party, meets=meets, nonce=nonce, on_owner=on_owner)
     if isinstance(met, ProvenOwner):
         return OwnerVisit(channel=ControlChannel(transport), owner_key=met.key)
@@ -146,10 +144,14 @@ async def accept(
 async def reach(transport: ChannelTransport, owner: OwnerParty, member: Member, nonce: bytes) -> Reached:
     """Prove to be the owner and attest `member`. Raises: as `establish`, PeerError("other_member")."""
     async with _refusing(transport):
-        async with asyncio.timeout(TLS_DEADLINE_S):
-            await transport.established()
+        await _secured(transport)
         attested, hello = await exchange.meet_member(transport, owner, member, nonce=nonce)
     return Reached(channel=ControlChannel(transport), peer=attested.peer, peer_hello=hello)
+
+
+async def _secured(transport: ChannelTransport) -> None:
+    async with deadline(transport.limits.session_tls_s, "session_tls_deadline", "TLS was not done"):
+        await transport.established()
 
 
 @contextlib.asynccontextmanager

@@ -19,14 +19,15 @@ from OpenSSL import SSL
 
 from runtime.channel import messages
 from runtime.channel.boot_key import BootKey, spki_of
+from runtime.channel.deadline import deadline
 from runtime.channel.hello import Side
 from runtime.channel.messages import Message
 from runtime.errors import PeerError, UnreachableError
+from runtime.limits import Limits
 
 ALPN = b"tunnel-session/1"
 EXPORT_SIZE = 32  # bytes
 _READ_SIZE = 64 * 1024  # bytes per SSL_read
-SEND_DEADLINE_S = 10.0  # session messages are small: a peer that takes none for so long is gone
 CLOSE_DEADLINE_S = 1.0
 _MAX_UNREAD = 64  # messages: beyond it reading pauses until the session catches up
 
@@ -38,7 +39,7 @@ class ChannelTransport(asyncio.Protocol):
     `PeerError` from `receive()` and `established()`, exactly once per waiter.
     """
 
-    def __init__(self, side: Side, key: BootKey) -> None:
+    def __init__(self, side: Side, key: BootKey, limits: Limits) -> None:
         self._connection = SSL.Connection(_context(side, key), None)
         if side is Side.SERVER:
             self._connection.set_accept_state()
@@ -46,11 +47,13 @@ class ChannelTransport(asyncio.Protocol):
             self._connection.set_connect_state()
         self._key = key
         self._transport: asyncio.Transport | None = None
-        self._decoder = messages.Decoder()
+        self.limits = limits
+        self._decoder = messages.Decoder(limits)
         self._inbox: deque[Message] = deque()
         self._wake = asyncio.Event()
         self._handshaken = False
         self._aborted = False  # before there was a connection to abort
+        self._made = asyncio.Event()
         self._failure: PeerError | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -81,6 +84,10 @@ class ChannelTransport(asyncio.Protocol):
         """Return 32 bytes of keying material bound to this connection (RFC 8446 §7.5)."""
         return self._connection.export_keying_material(label, EXPORT_SIZE, context)
 
+    async def made(self) -> None:
+        """Wait until there is a connection whose peer has an address, or none will be."""
+        await self._made.wait()
+
     async def established(self) -> None:
         """Wait for the TLS handshake. Raises: PeerError."""
         while not self._handshaken:
@@ -104,11 +111,11 @@ class ChannelTransport(asyncio.Protocol):
     async def send(self, message: Message) -> None:
         """Send one message, waiting while the peer reads too slowly. Raises: PeerError."""
         try:
-            async with asyncio.timeout(SEND_DEADLINE_S):
+            async with deadline(self.limits.send_s, "send_deadline", "the peer read nothing"):
                 await self._writable.wait()
-        except TimeoutError as error:  # it reads nothing: it must not hold us, nor outlive its revocation
+        except PeerError:  # it must not hold us, nor outlive its revocation
             self.abort()
-            raise PeerError("timeout", f"the peer read nothing for {SEND_DEADLINE_S:g} s") from error
+            raise
         self.send_now(message)
 
     def send_now(self, message: Message) -> None:
@@ -140,6 +147,7 @@ class ChannelTransport(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; a connection that is only about to be made is closed when it is."""
         self._aborted = True
+        self._made.set()
         if self._transport is not None:
             self._transport.abort()
 
@@ -147,6 +155,7 @@ class ChannelTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._made.set()
         if self._aborted:  # turned away by whoever accepted it, before asyncio got here
             self._transport.abort()
         else:
@@ -166,6 +175,7 @@ class ChannelTransport(asyncio.Protocol):
             PeerError("closed", f"the connection was lost: {exc}" if exc else "the connection is closed")
         )
         self._writable.set()
+        self._made.set()
         if not self.closed.done():
             self.closed.set_result(None)
 
@@ -244,11 +254,13 @@ class ChannelTransport(asyncio.Protocol):
         await self._wake.wait()
 
 
-async def connect(address: str, port: int, key: BootKey) -> ChannelTransport:
+async def connect(address: str, port: int, key: BootKey, limits: Limits) -> ChannelTransport:
     """Dial a tunnel server. Raises: UnreachableError, and PeerError from the TLS handshake."""
     loop = asyncio.get_running_loop()
     try:
-        _, protocol = await loop.create_connection(lambda: ChannelTransport(Side.CLIENT, key), address, port)
+        _, protocol = await loop.create_connection(
+            lambda: ChannelTransport(Side.CLIENT, key, limits), address, port
+        )
     except OSError as error:
         message = f"{address} port {port} did not answer: {error}"
         raise UnreachableError(message) from error

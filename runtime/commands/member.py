@@ -32,7 +32,6 @@ from runtime.clock import TrustedClock
 from runtime.commands import metrics, routes
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings
 from runtime.errors import UnreachableError
-from runtime.limits import Limits
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.worker import raise_descriptor_limit
@@ -58,7 +57,7 @@ async def run(settings: Settings, parts: Parts) -> None:
     raise_descriptor_limit()
     clock = TrustedClock(config.BUILD_TIME)
     documents = PublishedDocuments(settings, clock)
-    appraiser = ProcessAppraiser()
+    appraiser = ProcessAppraiser(settings.limits)
     key = BootKey.create(settings.tunnel_name, clock.now())
     party = Party(
         side=Side.SERVER if isinstance(settings.role, ServerSettings) else Side.CLIENT,
@@ -70,6 +69,7 @@ async def run(settings: Settings, parts: Parts) -> None:
         roots=parts.roots,
         documents=documents,
         clock=clock,
+        limits=settings.limits,
     )
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -104,7 +104,8 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
             document=party.documents.current().payload,
             roots=party.roots,
             now=party.clock.now(),
-        )
+        ),
+        source="self",
     )
 
 
@@ -113,7 +114,11 @@ async def _serve(
 ) -> None:
     data_key = BootKey.create(settings.tunnel_name, party.clock.now())
     server = TunnelServer(
-        settings=role, tunnel_name=settings.tunnel_name, party=party, data_key=data_key, limits=Limits()
+        settings=role,
+        tunnel_name=settings.tunnel_name,
+        party=party,
+        data_key=data_key,
+        limits=settings.limits,
     )
     documents.on_change(server.document_changed)
     endpoint = tunnel_name.application(
@@ -121,6 +126,7 @@ async def _serve(
         spki=party.key.spki,
         settings_digest=settings.digest,
         is_ready=server.is_ready,
+        most_askers=settings.limits.own_askers,
     )
 
     listening = asyncio.Event()
@@ -163,7 +169,7 @@ async def _publish(
         tunnel_name=settings.tunnel_name,
         resolver=settings.resolver,
         party=party,
-        limits=Limits(),
+        limits=settings.limits,
         routes=await source.read(),
     )
     documents.on_change(client.document_changed)

@@ -7,12 +7,13 @@ The digest is of the exact bytes, so two spellings of one setting are two member
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256, sha384
 from typing import Any, Literal
 
 from runtime.documents import schema
-from runtime.errors import DocumentError, Problem
+from runtime.errors import DocumentError, MalformedError, Problem
+from runtime.limits import Limits
 
 MAX_SETTINGS_SIZE = 16_384  # bytes; EC2 user data is the smallest of the three clouds
 WHAT = "settings"
@@ -53,6 +54,7 @@ class Settings:
     tunnel_name: str
     resolver: tuple[str, int] | None  # None: the machine's own
     admin: tuple[str, int]
+    limits: Limits
     role: ServerSettings | ClientSettings
 
     @property
@@ -90,6 +92,7 @@ def read(data: bytes) -> Settings:
     role = _server(raw, problems) if raw["role"] == "server" else _client(raw)
     resolver = None if raw["resolver"] == "system" else _socket(raw["resolver"], "$.resolver", problems)
     admin = _socket(raw["admin"], "$.admin", problems)
+    limits = _limits(raw.get("limits", {}), problems)
     if problems:
         raise DocumentError(WHAT, problems)
     return Settings(
@@ -102,6 +105,7 @@ def read(data: bytes) -> Settings:
         tunnel_name=raw["tunnel_name"],
         resolver=resolver,
         admin=admin,
+        limits=limits,
         role=role,
     )
 
@@ -136,6 +140,17 @@ def _client(raw: dict[str, Any]) -> ClientSettings:
         routes_file=routes.get("file"),
         routes_urls=tuple(routes.get("urls", ())),
     )
+
+
+def _limits(part: dict[str, Any], problems: list[Problem]) -> Limits:
+    """Read the limits that are set, the rest being defaults; the schema holds the bounds of each."""
+    floats = {each.name for each in fields(Limits) if isinstance(each.default, float)}
+    values: dict[str, Any] = {name: float(value) if name in floats else value for name, value in part.items()}
+    try:
+        return Limits(**values)
+    except MalformedError as error:
+        problems.append(Problem("$.limits", error.detail))
+        return Limits()
 
 
 def _address(text: str, path: str, problems: list[Problem]) -> None:

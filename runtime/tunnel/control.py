@@ -24,7 +24,7 @@ class Configure:
 
     worker: int
     visitor_listen: tuple[Address, ...]
-    data_listen: Address
+    data_listen: tuple[Address, ...]  # on one port
     certificate_pem: str  # of the data connections, made at boot
     key_pem: str = field(repr=False)
     tunnel_name: str

@@ -58,35 +58,29 @@ def certificate_digest(certificate_pem: str) -> bytes:
         raise UsageError("the data certificate is not PEM") from error
 
 
-async def listen(
+async def secure(
     loop: asyncio.AbstractEventLoop,
     factory: Callable[[], asyncio.Protocol],
     *,
     sock: socket.socket,
     context: ssl.SSLContext,
     handshake_s: float,
-    backlog: int,
-) -> asyncio.AbstractServer:
-    """Serve the data port on a bound socket."""
+) -> None:
+    """Do the server's handshake on an accepted socket; `connection_made` comes after it. Raises OSError."""
     if FAST:
         import aiofastnet
 
-        return await aiofastnet.create_server(
+        await aiofastnet.connect_accepted_socket(
             loop,
             factory,
-            sock=sock,
+            sock,
             ssl=context,
             ssl_handshake_timeout=handshake_s,
             ssl_shutdown_timeout=SHUTDOWN_S,
-            backlog=backlog,
         )
-    return await loop.create_server(
-        factory,
-        sock=sock,
-        ssl=context,
-        ssl_handshake_timeout=handshake_s,
-        ssl_shutdown_timeout=SHUTDOWN_S,
-        backlog=backlog,
+        return
+    await loop.connect_accepted_socket(
+        factory, sock, ssl=context, ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=SHUTDOWN_S
     )
 
 

@@ -11,13 +11,11 @@ import time
 from runtime.channel.party import Party
 from runtime.channel.session import Session
 
-REATTEST_EVERY_S = 3600.0  # evidence older than this says little: a TCB may have been revoked since
-LATE_S = 30.0  # how long past its time the server waits before it asks, and how long for the answer
 SOONEST_S = 1.0  # endorsements that are about to end must not make a loop
 
 
 def due_in(session: Session, party: Party) -> float:
     """Return the seconds until the next attestation: the interval, or the peer's endorsements if sooner."""
-    by_interval = session.attested_at + REATTEST_EVERY_S - time.monotonic()
+    by_interval = session.attested_at + party.limits.reattest_s - time.monotonic()
     by_endorsement = float(session.peer.endorsed_until - party.clock.now())
     return max(SOONEST_S, min(by_interval, by_endorsement))

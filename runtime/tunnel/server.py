@@ -15,24 +15,24 @@ from dataclasses import dataclass, field
 
 from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
+from runtime.channel.deadline import deadline
 from runtime.channel.hello import Side
 from runtime.channel.party import Party
 from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
+from runtime.crowd import Crowd
 from runtime.documents.fleet import Member
 from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control, session_messages
-from runtime.tunnel.renewal import LATE_S, SOONEST_S, due_in
+from runtime.tunnel.renewal import SOONEST_S, due_in
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
 from runtime.tunnel.together import run_together
 from runtime.tunnel.workers import WorkerPool
 
 log = logging.getLogger("tunnel.server")
 
-SILENCE_S = 15.0  # a client pings every 5 s: three missed, and it is dead
-MAX_UNCONFIRMED = 256  # connections that have not attested yet; beyond it the oldest is closed
 DRAIN_MARGIN_S = 3.0
 BACKLOG = 1024
 
@@ -59,11 +59,13 @@ class TunnelServer:
         self._settings, self._tunnel_name, self._party = settings, tunnel_name, party
         self._data_key, self._limits = data_key, limits
         self._live: dict[bytes, LiveSession] = {}
-        self._unconfirmed: dict[ChannelTransport, None] = {}  # in the order in which they came
+        self._unconfirmed: Crowd[ChannelTransport] = Crowd(
+            most=limits.max_unconfirmed, most_per_place=limits.unconfirmed_per_address
+        )
         self._ports: tuple[int, ...] = ()
         self._draining = False
         self.refused: dict[str, int] = {}  # code -> sessions turned away
-        self.workers = WorkerPool(self._connections_changed)
+        self.workers = WorkerPool(self._connections_changed, limits)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -130,7 +132,7 @@ class TunnelServer:
         loop = asyncio.get_running_loop()
 
         def accept() -> ChannelTransport:
-            transport = ChannelTransport(Side.SERVER, self._party.key)
+            transport = ChannelTransport(Side.SERVER, self._party.key, self._limits)
             # Not a `finally` inside: a task that is cancelled before its first step runs none of it.
             tasks.create_task(self._serve(transport)).add_done_callback(lambda _: transport.close())
             return transport
@@ -149,20 +151,21 @@ class TunnelServer:
             log.exception("a session ended by a fault of ours")
 
     async def _establish(self, transport: ChannelTransport) -> Session | None:
+        async with deadline(self._limits.session_tls_s, "session_tls_deadline", "no connection was made"):
+            await transport.made()
         if self._draining:
             transport.abort()
             return None
-        if len(self._unconfirmed) >= MAX_UNCONFIRMED:
-            # The oldest goes: whoever opens connections and says nothing keeps no member out for long.
-            self.refused["busy"] = self.refused.get("busy", 0) + 1
-            oldest = next(iter(self._unconfirmed))
-            del self._unconfirmed[oldest]
-            oldest.abort()
-        self._unconfirmed[transport] = None
+        # Of the fullest address the oldest goes: who opens connections and says nothing keeps no member out.
+        gone = self._unconfirmed.add(transport, transport.peer_address)
+        if gone is not None:
+            code = "unconfirmed_displaced"
+            self.refused[code] = self.refused.get(code, 0) + 1
+            gone.abort()
         try:
             return await channel.establish(transport, self._party, secrets.token_bytes(32))
         finally:
-            self._unconfirmed.pop(transport, None)
+            self._unconfirmed.discard(transport)
 
     async def _keep(self, session: Session) -> None:
         live = LiveSession(session=session, since=time.monotonic())
@@ -203,12 +206,9 @@ class TunnelServer:
 
     async def _talk(self, live: LiveSession) -> None:
         while True:
-            try:
-                async with asyncio.timeout(SILENCE_S):
-                    message = session_messages.decode(await live.session.receive())
-                await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
-            except TimeoutError as error:
-                raise PeerError("silent", f"nothing heard for {SILENCE_S:g} s") from error
+            async with deadline(self._limits.silent_s, "silent", "nothing was heard"):
+                message = session_messages.decode(await live.session.receive())
+            await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
             match message:
                 case Offer(hostnames=hostnames):
                     live.offered = hostnames
@@ -237,7 +237,7 @@ class TunnelServer:
         """Ask when the document changed, or when the client lets its time pass; then wait, but not long."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due_in(live.session, self._party) + LATE_S):
+                async with asyncio.timeout(due_in(live.session, self._party) + self._limits.late_s):
                     await live.ask.wait()
             if not live.ask.is_set() and due_in(live.session, self._party) > SOONEST_S:
                 continue  # it attested by itself meanwhile
@@ -247,11 +247,8 @@ class TunnelServer:
                 await self._answer(live)  # a hostname that the document takes away gets no new stream now
             live.attested.clear()
             await live.session.send(session_messages.encode(AttestAgain(reason=reason)))
-            try:
-                async with asyncio.timeout(LATE_S):
-                    await live.attested.wait()
-            except TimeoutError as error:
-                raise PeerError("timeout", f"the client did not attest again within {LATE_S:g} s") from error
+            async with deadline(self._limits.late_s, "attestation_late", "the client did not attest again"):
+                await live.attested.wait()
 
     async def _answer(self, live: LiveSession) -> None:
         member = self._member(live.session)
@@ -313,7 +310,7 @@ class TunnelServer:
             control.Configure(
                 worker=index,
                 visitor_listen=visitors,
-                data_listen=(settings.listen[0], settings.data_port + index),
+                data_listen=tuple((address, settings.data_port + index) for address in settings.listen),
                 certificate_pem=self._data_key.certificate_pem,
                 key_pem=self._data_key.key_pem,
                 tunnel_name=self._tunnel_name,

@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from runtime.attestation.model import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
+from runtime.channel.deadline import deadline
 from runtime.channel.party import Party
 from runtime.channel.session import Session
-from runtime.errors import PeerError, TunnelError, UnreachableError
+from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
@@ -31,12 +32,8 @@ from runtime.tunnel.together import run_together
 
 log = logging.getLogger("tunnel.client")
 
-CONNECT_DEADLINE_S = 10.0
 FIRST_PAUSE_S = 0.5  # doubles per failure up to the cap of the settings; each pause is random(0, that)
 SETTLED_S = 10.0  # a session that lived this long was good: the next pause starts small again
-PING_EVERY_S = 5.0
-PONG_DEADLINE_S = 15.0  # a dead server is noticed within this
-DATA_DEADLINE_S = 10.0
 JOIN_TRIES = 3
 JOIN_PAUSE_S = 0.3  # longer than the server needs to tell its workers a new epoch
 
@@ -152,14 +149,9 @@ class Supervisor:
         return error
 
     async def _once(self) -> None:
-        try:
-            async with asyncio.timeout(CONNECT_DEADLINE_S):
-                wire = await transport.connect(self.status.address, self._port, self._party.key)
-        except TimeoutError as error:
-            message = (
-                f"{self.status.address} port {self._port} did not answer within {CONNECT_DEADLINE_S:g} s"
-            )
-            raise UnreachableError(message) from error
+        where = f"{self.status.address} port {self._port}"
+        async with deadline(self._limits.session_dial_s, "session_deadline", f"{where} did not answer"):
+            wire = await transport.connect(self.status.address, self._port, self._party.key, self._limits)
         try:
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
             await self._serve(session)
@@ -172,11 +164,8 @@ class Supervisor:
             wire.close()
 
     async def _serve(self, session: Session) -> None:
-        try:
-            async with asyncio.timeout(DATA_DEADLINE_S):
-                plan = session_messages.decode(await session.receive())
-        except TimeoutError as error:
-            raise PeerError("timeout", "the server sent no data plan") from error
+        async with deadline(self._limits.message_s, "message_deadline", "the server sent no data plan"):
+            plan = session_messages.decode(await session.receive())
         if not isinstance(plan, DataPlan) or not plan.ports:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")
         self._session = session
@@ -231,7 +220,7 @@ class Supervisor:
                     ticket=ticket,
                     origins=self._table,
                     limits=self._limits,
-                    deadline_s=DATA_DEADLINE_S,
+                    deadline_s=self._limits.data_dial_s,
                 )
             except PeerError as error:
                 tries += 1
@@ -274,9 +263,13 @@ class Supervisor:
     async def _ping(self, session: Session, last_pong: list[float]) -> None:
         n = 0
         while True:
-            await asyncio.sleep(PING_EVERY_S)
-            if time.monotonic() - last_pong[0] > PONG_DEADLINE_S:
-                raise PeerError("silent", f"no answer to a ping for {PONG_DEADLINE_S:g} s")
+            left = last_pong[0] + self._limits.silent_s - time.monotonic()
+            if left <= 0:
+                raise PeerError("silent", f"no answer to a ping for {self._limits.silent_s:g} s")
+            if left < self._limits.ping_s:
+                await asyncio.sleep(left)
+                continue
+            await asyncio.sleep(self._limits.ping_s)
             n += 1
             await session.send(session_messages.encode(Ping(n=n % 2**32)))
 

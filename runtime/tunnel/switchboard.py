@@ -7,20 +7,17 @@ that it belongs to one of them. Nothing else gets a stream, and an ended session
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-from runtime.errors import PeerError, TunnelError
+from runtime.errors import PeerError
 from runtime.limits import Limits
 from runtime.tunnel.control import Counters, End, Grant, Joined, Left, Session
-from runtime.tunnel.data_tls import client_finished
 from runtime.tunnel.frames import CloseCode, OpenRequest, ResetCode
 from runtime.tunnel.join import (
-    JOIN_FRAME_BYTES,
     CounterLedger,
     Direction,
     Join,
@@ -50,7 +47,7 @@ class _Served:
 
 
 class Switchboard:
-    """Implements `relay.Switch` for the visitors and admits data connections."""
+    """Implements `relay.Switch` for the visitors and `admission.Board` for data connections."""
 
     def __init__(
         self,
@@ -78,7 +75,6 @@ class Switchboard:
         self._dialer = Dialer(loop=loop, limits=limits)
         self._visitors: set[Visitor] = set()
         self._own = 0  # visitors of the tunnel name itself
-        self._strangers: set[JoinGate] = set()
         self._refused: Counter[str] = Counter()
         self._opened: Counter[str] = Counter()
         self._received: Counter[str] = Counter()  # of connections that are gone; the living ones are added
@@ -151,8 +147,6 @@ class Switchboard:
     def cut(self) -> None:
         """Close everything at once."""
         self._dialer.cancel()
-        for stranger in tuple(self._strangers):
-            stranger.close()
         for served in self._sessions.values():
             for mux in tuple(served.muxes):
                 mux.abort()
@@ -217,22 +211,6 @@ class Switchboard:
         end.cut(ResetCode.IDLE)
 
     # ------------------------------------------------------------------ data connections
-
-    def gate(self) -> JoinGate:
-        """Make the protocol of one connection to the data port."""
-        return JoinGate(loop=self._loop, limits=self._limits, board=self)
-
-    def stranger_came(self, gate: JoinGate) -> bool:
-        """Take in a connection that has not joined; False when there are too many."""
-        if len(self._strangers) >= self._limits.max_unjoined:
-            self._refused["too_many_unjoined"] += 1
-            return False
-        self._strangers.add(gate)
-        return True
-
-    def stranger_left(self, gate: JoinGate) -> None:
-        """Forget it: it joined, or it is gone."""
-        self._strangers.discard(gate)
 
     def join_refused(self, code: str) -> None:
         """Count a connection that did not join."""
@@ -299,75 +277,6 @@ class Switchboard:
         self._router.offer(session, patterns)
         if self._router.serving is not before:
             self._on_serving(not before)
-
-
-class JoinGate(asyncio.Protocol):
-    """A connection to the data port before it joined: one frame, one deadline, no answer to a wrong one."""
-
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits, board: Switchboard) -> None:
-        self._loop = loop
-        self._limits = limits
-        self._board = board
-        self._held = b""
-        self._done = False
-        self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        if not self._board.stranger_came(self):
-            self._done = True
-            self._transport.abort()
-            return
-        self._timer = self._loop.call_later(self._limits.join_s, self._too_slow)
-
-    def data_received(self, data: bytes) -> None:
-        if self._done or self._transport is None:
-            return
-        self._held += data
-        try:
-            if len(self._held) > JOIN_FRAME_BYTES:
-                raise PeerError("join_refused", "more than JOIN before the answer")
-            if len(self._held) == JOIN_FRAME_BYTES:
-                self._join(self._transport)
-        except TunnelError as error:
-            self._refuse(error.code)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._refuse("join_lost")
-
-    def close(self) -> None:
-        """Give up; nothing is counted."""
-        self._stop()
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _join(self, transport: asyncio.Transport) -> None:
-        tls = cast("ssl.SSLObject", transport.get_extra_info("ssl_object"))
-        join = Join.decode(self._held)
-        answer = self._board.admit(join, client_finished(tls))
-        self._stop()
-        transport.write(answer)
-        mux = self._board.joined(join.session)
-        transport.set_protocol(mux)
-        mux.connection_made(transport)
-        self._board.connected(join.session)
-
-    def _too_slow(self) -> None:
-        self._refuse("join_deadline")
-
-    def _refuse(self, code: str) -> None:
-        if not self._done:
-            self._stop()
-            self._board.join_refused(code)
-            if self._transport is not None:
-                self._transport.abort()
-
-    def _stop(self) -> None:
-        self._done = True
-        self._board.stranger_left(self)
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 def _load(mux: Mux) -> tuple[int, int]:

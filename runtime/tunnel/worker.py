@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
 from runtime.errors import MalformedError, TunnelError
+from runtime.tunnel.admission import Admission
 from runtime.tunnel.control import (
     Configure,
     Counters,
@@ -36,8 +37,8 @@ from runtime.tunnel.control import (
     decode,
     encode,
 )
-from runtime.tunnel.data_tls import certificate_digest, listen, server_context
-from runtime.tunnel.doors import BACKLOG, Doors, bind
+from runtime.tunnel.data_tls import certificate_digest, server_context
+from runtime.tunnel.doors import BACKLOG, Address, Doors, bind
 from runtime.tunnel.switchboard import Switchboard
 
 Tell: TypeAlias = Callable[[FromWorker], None]
@@ -57,7 +58,7 @@ class Worker:
         self._board: Switchboard | None = None
         self._drain_s = 0.0
         self._doors: Doors | None = None
-        self._data_server: asyncio.AbstractServer | None = None
+        self._admission: Admission | None = None
         self._draining: asyncio.Task[None] | None = None
         self._reporting: asyncio.TimerHandle | None = None
 
@@ -78,17 +79,12 @@ class Worker:
         )
         doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
-        data = bind(message.data_listen, shared=False)
-        self._data_server = await listen(
-            self._loop,
-            board.gate,
-            sock=data,
-            context=context,
-            handshake_s=message.limits.join_s,
-            backlog=BACKLOG,
+        admission = self._admission = Admission(
+            loop=self._loop, limits=message.limits, context=context, board=board
         )
+        data_port = _listen_for_data(admission, message.data_listen)
         ports = doors.bind(message.visitor_listen)
-        self._tell(Ready(visitor_ports=ports, data_port=cast("int", data.getsockname()[1])))
+        self._tell(Ready(visitor_ports=ports, data_port=data_port))
         self._report_again()
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
@@ -134,6 +130,8 @@ class Worker:
         if self._reporting is not None:
             self._reporting.cancel()
         self._close_listeners()
+        if self._admission is not None:
+            self._admission.cut()
         if self._board is not None:
             self._board.cut()
         if not self.stopped.done():
@@ -154,8 +152,8 @@ class Worker:
     def _close_listeners(self) -> None:
         if self._doors is not None:
             self._doors.close()
-        if self._data_server is not None:
-            self._data_server.close()
+        if self._admission is not None:
+            self._admission.close()
 
     def _report_again(self) -> None:
         if self._board is not None:
@@ -169,6 +167,16 @@ class Worker:
             self._tell(counters)
         except MalformedError:
             self._tell(replace(counters, opened={}, received={}, sent={}))
+
+
+def _listen_for_data(admission: Admission, addresses: tuple[Address, ...]) -> int:
+    """Listen on one port of every address; returns the port. Raises UnreachableError."""
+    port = addresses[0][1]
+    for address, _ in addresses:
+        sock = bind((address, port), shared=False)
+        port = cast("int", sock.getsockname()[1])  # where 0 was asked for, the others take the same
+        admission.listen(sock, BACKLOG)
+    return port
 
 
 class ControlLink(asyncio.Protocol):

@@ -15,15 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.errors import MalformedError, TunnelError
+from runtime.limits import Limits
 from runtime.tunnel import control
 from runtime.tunnel.control import Configure, Counters, Joined, Left, LineSplitter, Message, Ready
 
 log = logging.getLogger("tunnel.workers")
-FROZEN_S = 10.0  # ten reports missed
-READY_DEADLINE_S = 20.0  # a cold start of the interpreter on a busy machine
-KNOWN_DEADLINE_S = 5.0  # a worker that does not take a session within this is stuck
 END_DEADLINE_S = 3.0
-MAX_UNSENT = 1024  # lines that wait for one worker; one that lets more pile up is stuck, and is killed
 
 
 @dataclass(slots=True)
@@ -33,17 +30,18 @@ class Worker:
     index: int
     process: asyncio.subprocess.Process
     socket: socket.socket
+    unsent: asyncio.Queue[bytes]
     ready: Ready | None = None
     counters: Counters | None = None
     connections: dict[bytes, int] = field(default_factory=dict)  # session -> data connections
-    unsent: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(MAX_UNSENT))
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 class WorkerPool:
     """All relay workers of one tunnel server. `died` is set when one of them ends unasked."""
 
-    def __init__(self, on_connections: Callable[[bytes], None]) -> None:
+    def __init__(self, on_connections: Callable[[bytes], None], limits: Limits) -> None:
+        self._limits = limits
         self._workers: list[Worker] = []
         self._on_connections = on_connections
         self._known: dict[tuple[int, bytes], asyncio.Future[None]] = {}
@@ -68,19 +66,20 @@ class WorkerPool:
                 raise
             finally:
                 theirs.close()
-            worker = Worker(configuration.worker, process, ours)
+            unsent: asyncio.Queue[bytes] = asyncio.Queue(self._limits.worker_lines)
+            worker = Worker(configuration.worker, process, ours, unsent)
             self._workers.append(worker)
             worker.tasks += [tasks.create_task(self._listen(worker)), tasks.create_task(self._send(worker))]
             await worker.unsent.put(control.encode(configuration))
         try:
-            async with asyncio.timeout(READY_DEADLINE_S):
+            async with asyncio.timeout(self._limits.worker_start_s):
                 while any(worker.ready is None for worker in self._workers):
                     if self.died.done():
                         message = f"relay worker {self.died.result()} ended before it listened"
                         raise TunnelError(message)
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
-            message = f"the relay workers did not listen within {READY_DEADLINE_S:g} s"
+            message = f"the relay workers did not listen within {self._limits.worker_start_s:g} s"
             raise TunnelError(message) from error
         return [worker.ready for worker in self._workers if worker.ready is not None]
 
@@ -112,7 +111,7 @@ class WorkerPool:
             for worker in self._workers
         ]
         try:
-            async with asyncio.timeout(KNOWN_DEADLINE_S):
+            async with asyncio.timeout(self._limits.worker_take_s):
                 await self.tell(session)
                 await asyncio.gather(*waiting)
         except TimeoutError as error:
@@ -162,14 +161,17 @@ class WorkerPool:
         try:
             while True:
                 # It tells its counters every second: one that is silent is frozen, and visitors would wait.
-                async with asyncio.timeout(FROZEN_S if worker.ready is not None else None):
+                async with asyncio.timeout(
+                    self._limits.worker_silent_s if worker.ready is not None else None
+                ):
                     data = await loop.sock_recv(worker.socket, control.MAX_LINE)
                 if not data:
                     break
                 for line in splitter.feed(data):
                     self._take(worker, control.decode(line))
         except TimeoutError:
-            log.error("relay worker %d: said nothing for %g s, killed", worker.index, FROZEN_S)  # noqa: TRY400
+            silent_s = self._limits.worker_silent_s
+            log.error("relay worker %d: said nothing for %g s, killed", worker.index, silent_s)  # noqa: TRY400
             worker.process.kill()
         except (OSError, MalformedError) as error:
             if not self._closing:

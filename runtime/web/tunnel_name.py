@@ -20,7 +20,6 @@ from runtime.config import EVIDENCE_PATH
 from runtime.errors import TunnelError
 from runtime.memory_chain import load_chain
 
-MAX_ASKING = 8  # a TPM makes a few quotes a second; more askers than this are told to come back
 NONCE_SIZE = 32  # bytes
 
 
@@ -40,7 +39,12 @@ def endpoint_binder(*, spki: bytes, nonce: bytes, settings_digest: bytes) -> byt
 
 
 def application(
-    *, attester: Attester, spki: bytes, settings_digest: bytes, is_ready: Callable[[], bool]
+    *,
+    attester: Attester,
+    spki: bytes,
+    settings_digest: bytes,
+    is_ready: Callable[[], bool],
+    most_askers: int,
 ) -> web.Application:
     """Build the application."""
     gate = asyncio.Semaphore(1)  # configfs answers EBUSY to two at once
@@ -57,8 +61,8 @@ def application(
             return web.json_response(
                 {"error": "want ?nonce= with 64 hexadecimal digits of your own"}, status=400
             )
-        if asking >= MAX_ASKING:
-            return web.json_response({"error": "busy"}, status=503, headers={"Retry-After": "2"})
+        if asking >= most_askers:
+            return web.json_response({"error": "evidence_busy"}, status=503, headers={"Retry-After": "2"})
         asking += 1
         try:
             async with gate:

@@ -17,6 +17,7 @@ from runtime.channel.session import OwnerVisit, Reached, Session
 from runtime.channel.transport import ChannelTransport
 from runtime.clock import TrustedClock
 from runtime.documents.fleet import Member
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.channel.parties import FixedDocument, InlineAppraiser, World
 from tests.fakes.fleets import NOW
@@ -60,7 +61,7 @@ async def meet(
 ) -> tuple[Met, Visit]:
     """Let an owner dial a party directly; returns what each came to."""
     async with parties.listening(answers.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, who.key)
+        wire = await transport.connect("127.0.0.1", port, who.key, Limits())
         outcome = await both(who, wanted, wire, answers, await accepted.get(), meets)
         wire.abort()
         return outcome

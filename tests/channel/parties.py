@@ -22,6 +22,7 @@ from runtime.channel.transport import ChannelTransport
 from runtime.clock import TrustedClock
 from runtime.documents import fleet
 from runtime.errors import TunnelError
+from runtime.limits import Limits
 from tests.fakes.amd import FakeAmd, SimulatedSnpAttester
 from tests.fakes.fleets import MEASUREMENT, NOW, FleetMember, fleet_payload
 from tests.web.owner import PUBLIC
@@ -38,7 +39,8 @@ class InlineAppraiser:
     def __init__(self) -> None:
         self.asked: list[AppraisalRequest] = []
 
-    async def appraise(self, request: AppraisalRequest) -> AttestationResult:
+    async def appraise(self, request: AppraisalRequest, *, source: str) -> AttestationResult:
+        del source
         self.asked.append(request)
         return verifier.appraise(request)
 
@@ -105,7 +107,16 @@ def world(amd: FakeAmd) -> World:
     )
 
 
-def party(amd: FakeAmd, side: Side, of: Attester, digest: bytes, payload: bytes, *, now: int = NOW) -> Party:
+def party(
+    amd: FakeAmd,
+    side: Side,
+    of: Attester,
+    digest: bytes,
+    payload: bytes,
+    *,
+    now: int = NOW,
+    limits: Limits | None = None,
+) -> Party:
     """One side, with everything as in production but the roots."""
     return Party(
         side=side,
@@ -117,6 +128,7 @@ def party(amd: FakeAmd, side: Side, of: Attester, digest: bytes, payload: bytes,
         roots=amd.roots(),
         documents=FixedDocument(payload),
         clock=TrustedClock(0, wall=lambda: float(now)),
+        limits=limits or Limits(),
     )
 
 
@@ -134,7 +146,7 @@ async def listening(
     every: list[ChannelTransport] = []
 
     def accept() -> ChannelTransport:
-        transport = ChannelTransport(side, key)
+        transport = ChannelTransport(side, key, Limits())
         every.append(transport)
         accepted.put_nowait(transport)
         return transport
@@ -152,7 +164,7 @@ async def listening(
 async def meet(client: Party, server: Party) -> tuple[Outcome, Outcome]:
     """Let two sides meet; returns what each came to: a session, or the error that ended it."""
     async with listening(server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, client.key)
+        wire = await transport.connect("127.0.0.1", port, client.key, Limits())
         theirs = await accepted.get()
         outcome = await asyncio.gather(
             channel.establish(wire, client, b"\x01" * 32),

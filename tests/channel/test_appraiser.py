@@ -17,9 +17,9 @@ import pytest
 from runtime.attestation import model, verifier
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
-from runtime.channel import appraiser as module
-from runtime.channel.appraiser import MAX_PER_MEMBER, MAX_WAITING, ProcessAppraiser
+from runtime.channel.appraiser import ProcessAppraiser
 from runtime.errors import MalformedError, PeerError, TunnelError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.channel.parties import CLIENT_DIGEST
 from tests.fakes.amd import FakeAmd
@@ -27,6 +27,9 @@ from tests.fakes.fleets import NOW, fleet_payload
 
 ROOT = Path(__file__).resolve().parents[2]
 BINDER = bytes(range(64))
+
+LIMITS = Limits(appraisals=32)
+HERE = "198.51.100.1"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def request_of_a_member(amd: FakeAmd) -> AppraisalRequest:
 
 @pytest.fixture
 async def appraiser() -> AsyncGenerator[ProcessAppraiser, None]:
-    made = ProcessAppraiser()
+    made = ProcessAppraiser(LIMITS)
     await made.start()
     try:
         yield made
@@ -76,7 +79,9 @@ def alive(pid: int) -> bool:
 async def test_it_accepts_whom_the_verifier_accepts(
     appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest
 ) -> None:
-    assert await appraiser.appraise(request_of_a_member) == verifier.appraise(request_of_a_member)
+    assert await appraiser.appraise(request_of_a_member, source=HERE) == verifier.appraise(
+        request_of_a_member
+    )
 
 
 async def test_it_refuses_with_every_failed_check_of_the_verifier(
@@ -88,7 +93,7 @@ async def test_it_refuses_with_every_failed_check_of_the_verifier(
     with pytest.raises(EvidenceRefusedError) as here:
         verifier.appraise(wrong)
     with pytest.raises(EvidenceRefusedError) as there:
-        await appraiser.appraise(wrong)
+        await appraiser.appraise(wrong, source=HERE)
     assert there.value.checks == here.value.checks
     assert len(there.value.reasons) >= 3  # binding, settings, instance
     assert (str(there.value), there.value.exit_status) == (str(here.value), 10)
@@ -102,7 +107,7 @@ async def test_malformed_evidence_keeps_its_error(
         with pytest.raises(MalformedError) as here:
             verifier.appraise(broken)
         with pytest.raises(MalformedError) as there:
-            await appraiser.appraise(broken)
+            await appraiser.appraise(broken, source=HERE)
         assert str(there.value) == str(here.value)
 
 
@@ -131,16 +136,24 @@ async def test_one_member_waits_with_so_many_and_keeps_nobody_else_out(
     other = replace(request_of_a_member, settings_digest=parties.SERVER_DIGEST)
     with Stopped(appraiser):
         waiting = [
-            asyncio.create_task(appraiser.appraise(request_of_a_member)) for _ in range(MAX_PER_MEMBER)
+            asyncio.create_task(appraiser.appraise(request_of_a_member, source=HERE))
+            for _ in range(LIMITS.appraisals_per_member)
         ]
         await asyncio.sleep(0)
-        with pytest.raises(PeerError, match="busy"):
-            await appraiser.appraise(request_of_a_member)
-        waiting.append(asyncio.create_task(appraiser.appraise(other)))
+        with pytest.raises(PeerError, match="appraisals_of_member"):
+            await appraiser.appraise(request_of_a_member, source=HERE)
+        # Whoever knows the member's digest takes places of his own address: the member itself is served.
+        waiting.append(asyncio.create_task(appraiser.appraise(request_of_a_member, source="192.0.2.7")))
+        waiting.append(asyncio.create_task(appraiser.appraise(other, source=HERE)))
         await asyncio.sleep(0)
     answers = await asyncio.gather(*waiting, return_exceptions=True)
-    assert outcomes(list(answers)) == ["AttestationResult"] * MAX_PER_MEMBER + ["evidence_refused"]
-    assert (await appraiser.appraise(request_of_a_member)).member == "client-1"  # the places are free again
+    assert outcomes(list(answers)) == [
+        *["AttestationResult"] * (LIMITS.appraisals_per_member + 1),
+        "evidence_refused",
+    ]
+    assert (
+        await appraiser.appraise(request_of_a_member, source=HERE)
+    ).member == "client-1"  # the places are free again
 
 
 async def test_all_members_together_wait_with_so_many(
@@ -149,26 +162,50 @@ async def test_all_members_together_wait_with_so_many(
     with Stopped(appraiser):
         waiting = [
             asyncio.create_task(
-                appraiser.appraise(replace(request_of_a_member, settings_digest=n.to_bytes(32, "big")))
+                appraiser.appraise(
+                    replace(request_of_a_member, settings_digest=n.to_bytes(32, "big")), source=f"192.0.2.{n}"
+                )
             )
-            for n in range(MAX_WAITING)
+            for n in range(LIMITS.appraisals)
         ]
         await asyncio.sleep(0)
-        with pytest.raises(PeerError, match="busy"):
-            await appraiser.appraise(request_of_a_member)
+        with pytest.raises(PeerError, match="appraisals_full"):
+            await appraiser.appraise(request_of_a_member, source=HERE)
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert (await appraiser.appraise(request_of_a_member)).member == "client-1"
+    assert (await appraiser.appraise(request_of_a_member, source=HERE)).member == "client-1"
+
+
+async def test_one_address_waits_with_so_many_whatever_members_it_names(
+    appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest
+) -> None:
+    with Stopped(appraiser):
+        waiting = [
+            asyncio.create_task(
+                appraiser.appraise(
+                    replace(request_of_a_member, settings_digest=n.to_bytes(32, "big")),
+                    source=f"2001:db8::{n}",
+                )
+            )
+            for n in range(LIMITS.appraisals_per_address)
+        ]
+        await asyncio.sleep(0)
+        with pytest.raises(PeerError, match="appraisals_of_address"):
+            await appraiser.appraise(request_of_a_member, source="2001:db8::ffff")
+        waiting.append(asyncio.create_task(appraiser.appraise(request_of_a_member, source=HERE)))
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert outcomes(list(answers))[-1] == "AttestationResult"
 
 
 async def test_an_appraisal_that_takes_too_long_is_a_timeout(
     appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "DEADLINE_S", 0.1)
+    monkeypatch.setattr(appraiser, "_limits", replace(LIMITS, appraisal_s=0.1))
     with Stopped(appraiser), pytest.raises(PeerError) as caught:
-        await appraiser.appraise(request_of_a_member)
-    assert caught.value.code == "timeout"
+        await appraiser.appraise(request_of_a_member, source=HERE)
+    assert caught.value.code == "appraisal_deadline"
     monkeypatch.undo()
-    assert (await appraiser.appraise(request_of_a_member)).member == "client-1"
+    assert (await appraiser.appraise(request_of_a_member, source=HERE)).member == "client-1"
 
 
 async def test_a_killed_process_is_replaced(
@@ -177,12 +214,14 @@ async def test_a_killed_process_is_replaced(
     """Whoever was waiting is refused, never accepted; the next appraisal works, in another process."""
     [pid] = worker_pids(appraiser)
     with Stopped(appraiser):
-        waiting = [asyncio.create_task(appraiser.appraise(request_of_a_member)) for _ in range(3)]
+        waiting = [
+            asyncio.create_task(appraiser.appraise(request_of_a_member, source=HERE)) for _ in range(3)
+        ]
         await asyncio.sleep(0)
         os.kill(pid, signal.SIGKILL)
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert set(outcomes(list(answers))) == {"internal"}
-    assert (await appraiser.appraise(request_of_a_member)).member == "client-1"
+    assert (await appraiser.appraise(request_of_a_member, source=HERE)).member == "client-1"
     [new] = worker_pids(appraiser)
     assert new != pid
 
@@ -194,16 +233,17 @@ async def test_signals_to_the_group_leave_it_alone(
     [pid] = worker_pids(appraiser)
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(pid, number)
-    assert (await appraiser.appraise(request_of_a_member)).member == "client-1"
+    assert (await appraiser.appraise(request_of_a_member, source=HERE)).member == "client-1"
     assert worker_pids(appraiser) == [pid]
 
 
 _PARENT = """
 import asyncio, os, signal
 from runtime.channel.appraiser import ProcessAppraiser
+from runtime.limits import Limits
 
 async def main():
-    appraiser = ProcessAppraiser()
+    appraiser = ProcessAppraiser(Limits())
     await appraiser.start()
     print(*appraiser._pool._processes, flush=True)
     await asyncio.sleep(60)

@@ -18,6 +18,7 @@ from runtime.channel.party import Party
 from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.channel.parties import CLIENT_DIGEST, SERVER_DIGEST, Outcome, World, code, meet, refused
 from tests.fakes.fleets import NOW, fleet_payload
@@ -41,10 +42,10 @@ class Relay:
             parties.listening(server.key) as (server_port, server_accepted),
             parties.listening(self.to_client) as (relay_port, relay_accepted),
         ):
-            victim = await transport.connect("127.0.0.1", relay_port, client.key)
+            victim = await transport.connect("127.0.0.1", relay_port, client.key, Limits())
             left = await relay_accepted.get()
             await left.established()
-            right = await transport.connect("127.0.0.1", server_port, self.to_server)
+            right = await transport.connect("127.0.0.1", server_port, self.to_server, Limits())
             pumps = [asyncio.ensure_future(self._pump(*pair)) for pair in ((left, right), (right, left))]
             outcome = await asyncio.gather(
                 channel.establish(victim, client, b"\x01" * 32),

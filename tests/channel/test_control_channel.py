@@ -14,6 +14,7 @@ from runtime.channel.control_channel import ControlChannel
 from runtime.channel.messages import Kind, Message
 from runtime.channel.relay_frames import Frame, What
 from runtime.errors import MalformedError, PeerError, TunnelError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.fakes.fleets import NOW
 
@@ -23,7 +24,7 @@ KEY = BootKey.create("a.test", NOW)
 @contextlib.asynccontextmanager
 async def channels() -> AsyncGenerator[tuple[ControlChannel, ControlChannel], None]:
     async with parties.listening(KEY) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, KEY)
+        wire = await transport.connect("127.0.0.1", port, KEY, Limits())
         theirs = await accepted.get()
         await theirs.established()
         yield ControlChannel(wire), ControlChannel(theirs)

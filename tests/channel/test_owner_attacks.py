@@ -19,6 +19,7 @@ from runtime.channel.party import OwnerParty, Party, Sign
 from runtime.channel.session import OwnerVisit, Reached
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 from tests.channel import owners, parties
 from tests.channel.owners import MEETS_CLIENT, MEETS_SERVER, Met, Visit, member, owner
 from tests.channel.parties import World
@@ -70,7 +71,7 @@ async def test_who_has_no_place_is_refused_at_its_hello(world: World) -> None:
 
     async with parties.listening(world.server.key) as (port, accepted):
         who = owner(world)
-        wire = await transport.connect("127.0.0.1", port, who.key)
+        wire = await transport.connect("127.0.0.1", port, who.key, Limits())
         met, visit = await asyncio.gather(
             channel.reach(wire, who, member(world, "server-1"), b"\x03" * 32),
             channel.accept(
@@ -129,10 +130,10 @@ class Between:
             parties.listening(answers.key) as (port, accepted),
             parties.listening(self.to_owner) as (relay_port, relay_accepted),
         ):
-            victim = await transport.connect("127.0.0.1", relay_port, who.key)
+            victim = await transport.connect("127.0.0.1", relay_port, who.key, Limits())
             left = await relay_accepted.get()
             await left.established()
-            right = await transport.connect("127.0.0.1", port, self.to_member)
+            right = await transport.connect("127.0.0.1", port, self.to_member, Limits())
             pumps = [asyncio.ensure_future(pump(*pair)) for pair in ((left, right), (right, left))]
             outcome = await owners.both(who, member(world, name), victim, answers, await accepted.get())
             for one in pumps:
@@ -226,7 +227,7 @@ async def test_an_owner_whose_hello_has_settings_is_refused(
 async def test_an_owner_that_relays_or_controls_before_both_confirmed_is_refused(world: World) -> None:
     for early in (Message(Kind.CONTROL, b"{}"), Message(Kind.RELAY, b"\x01" + bytes(4))):
         async with parties.listening(world.server.key) as (port, accepted):
-            wire = await transport.connect("127.0.0.1", port, BootKey.create("owner", NOW))
+            wire = await transport.connect("127.0.0.1", port, BootKey.create("owner", NOW), Limits())
             answering = asyncio.ensure_future(
                 channel.accept(
                     await accepted.get(),

@@ -14,6 +14,7 @@ from runtime.channel.relayed import RelayedTransport
 from runtime.channel.session import OwnerVisit, Reached
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError
+from runtime.limits import Limits
 from tests.channel import owners
 from tests.channel.owners import MEETS_CLIENT, member, owner
 from tests.channel.parties import World
@@ -134,7 +135,10 @@ async def test_the_whole_channel_runs_over_it(world: World) -> None:
             await asyncio.sleep(0)
 
     carrying = asyncio.create_task(carry())
-    left, right = ChannelTransport(Side.CLIENT, who.key), ChannelTransport(Side.SERVER, world.client.key)
+    left, right = (
+        ChannelTransport(Side.CLIENT, who.key, Limits()),
+        ChannelTransport(Side.SERVER, world.client.key, Limits()),
+    )
     for n, end in enumerate((left, right)):
         to = 1 - n
         pairs.append(

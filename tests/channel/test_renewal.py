@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 
 from runtime.attestation.model import Evidence, EvidenceRefusedError, Reason
-from runtime.channel import exchange, transport
 from runtime.channel import session as channel
+from runtime.channel import transport
 from runtime.channel.messages import Kind, Message
 from runtime.channel.party import Party
 from runtime.channel.session import Session
 from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.channel.parties import CLIENT_DIGEST, FixedDocument, World
 from tests.fakes.fleets import fleet_payload
 
 NONCE = (b"\x03" * 32, b"\x04" * 32)
+
+HASTY = Limits(message_s=1.0)  # nobody here ends the side that is left waiting
 
 
 class Pair:
@@ -57,7 +60,7 @@ class Pair:
 @contextlib.asynccontextmanager
 async def live(client: Party, server: Party) -> AsyncGenerator[Pair, None]:
     async with parties.listening(server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, client.key)
+        wire = await transport.connect("127.0.0.1", port, client.key, Limits())
         one, other = await asyncio.gather(
             channel.establish(wire, client, b"\x01" * 32),
             channel.establish(await accepted.get(), server, b"\x02" * 32),
@@ -96,12 +99,9 @@ async def test_control_messages_flow_meanwhile(world: World) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_member_that_the_new_document_drops_is_refused_and_the_session_ends(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 1.0)  # nobody here ends the side that is left waiting
-    server = replace(world.server, documents=FixedDocument(world.payload))
-    async with live(world.client, server) as pair:
+async def test_a_member_that_the_new_document_drops_is_refused_and_the_session_ends(world: World) -> None:
+    server = replace(world.server, documents=FixedDocument(world.payload), limits=HASTY)
+    async with live(replace(world.client, limits=HASTY), server) as pair:
         documents = server.documents
         assert isinstance(documents, FixedDocument)
         documents.payload = fleet_payload(parties.members(world.amd)[:1], version=2)
@@ -113,9 +113,11 @@ async def test_a_member_that_the_new_document_drops_is_refused_and_the_session_e
 
 
 async def test_evidence_of_the_first_epoch_does_not_do_for_the_second(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World,
 ) -> None:
-    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 1.0)
+    world = replace(
+        world, client=replace(world.client, limits=HASTY), server=replace(world.server, limits=HASTY)
+    )
     seen: list[Evidence] = []
 
     class Recorder:

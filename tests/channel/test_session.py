@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.channel import exchange, transport
 from runtime.channel import session as channel
+from runtime.channel import transport
 from runtime.channel.hello import Side
 from runtime.channel.messages import Kind, Message
 from runtime.channel.session import Session
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError, TunnelError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.channel.parties import CLIENT_DIGEST, Outcome, World, code, meet
 from tests.fakes.fleets import NOW, FleetMember, fleet_payload
@@ -41,7 +42,7 @@ async def test_every_connection_has_its_own_secret(world: World) -> None:
 
 async def test_control_messages_flow_both_ways_afterwards(world: World) -> None:
     async with parties.listening(world.server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, world.client.key)
+        wire = await transport.connect("127.0.0.1", port, world.client.key, Limits())
         client, server = await asyncio.gather(
             channel.establish(wire, world.client, b"\x01" * 32),
             channel.establish(await accepted.get(), world.server, b"\x02" * 32),
@@ -55,11 +56,9 @@ async def test_control_messages_flow_both_ways_afterwards(world: World) -> None:
             await server.receive()
 
 
-async def test_one_side_that_never_confirms_gets_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_side_that_never_confirms_gets_nothing(world: World) -> None:
     """The client's confirmation never arrives: the server never has a session, and says timeout."""
-    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 0.5)
+    strict = replace(world.server, limits=replace(world.server.limits, message_s=0.5))
     held: list[Message] = []
 
     def hold(_: ChannelTransport, message: Message) -> Message:
@@ -67,8 +66,8 @@ async def test_one_side_that_never_confirms_gets_nothing(
         return message
 
     async with parties.listening(world.server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, world.client.key)
-        server = asyncio.ensure_future(channel.establish(await accepted.get(), world.server, b"\x02" * 32))
+        wire = await transport.connect("127.0.0.1", port, world.client.key, Limits())
+        server = asyncio.ensure_future(channel.establish(await accepted.get(), strict, b"\x02" * 32))
         genuine = wire.send
 
         async def send(message: Message) -> None:
@@ -81,13 +80,13 @@ async def test_one_side_that_never_confirms_gets_nothing(
         )
         assert [message.kind for message in held][-1] in (Kind.CONFIRM, Kind.REFUSED)
         assert Kind.CONFIRM in [message.kind for message in held]
-        assert code(outcome) == "timeout"
+        assert code(outcome) == "message_deadline"
         assert code(client) == "timeout"
 
 
 async def test_a_wrong_confirmation_ends_it(world: World) -> None:
     async with parties.listening(world.server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, world.client.key)
+        wire = await transport.connect("127.0.0.1", port, world.client.key, Limits())
         genuine = wire.send
 
         async def send(message: Message) -> None:
@@ -110,7 +109,7 @@ async def test_one_flipped_bit_of_any_message_ends_it(world: World, kind: Kind) 
 
     async def attempt(offset: int) -> tuple[Outcome, Outcome]:
         async with parties.listening(world.server.key) as (port, accepted):
-            wire = await transport.connect("127.0.0.1", port, world.client.key)
+            wire = await transport.connect("127.0.0.1", port, world.client.key, Limits())
             genuine = wire.send
 
             async def send(message: Message) -> None:
@@ -165,7 +164,7 @@ async def test_the_peer_learns_a_code_and_nothing_else(world: World) -> None:
 async def test_control_before_confirmation_is_refused(world: World) -> None:
     """Not one tunnel byte is parsed before both have confirmed."""
     async with parties.listening(world.server.key) as (port, accepted):
-        wire = await transport.connect("127.0.0.1", port, world.client.key)
+        wire = await transport.connect("127.0.0.1", port, world.client.key, Limits())
         server = asyncio.ensure_future(channel.establish(await accepted.get(), world.server, b"\x02" * 32))
         await wire.send(Message(Kind.CONTROL, b'{"kind": "offer", "hostnames": ["app.test"]}'))
         with pytest.raises(PeerError, match="out_of_turn"):

@@ -22,6 +22,7 @@ from runtime.channel.hello import Side
 from runtime.channel.messages import Kind, Message
 from runtime.channel.transport import ALPN, ChannelTransport
 from runtime.errors import PeerError, UnreachableError
+from runtime.limits import Limits
 from tests.channel import parties
 from tests.fakes.fleets import NOW
 
@@ -118,7 +119,7 @@ async def refused_by_client(peer: Peer) -> PeerError:
     async with peer_listening(peer) as port:
         with pytest.raises(PeerError) as caught:
             async with asyncio.timeout(20):
-                await transport.connect("127.0.0.1", port, KEY)
+                await transport.connect("127.0.0.1", port, KEY, Limits())
         return caught.value
 
 
@@ -154,7 +155,7 @@ async def test_a_client_refuses_strangers(name: str) -> None:
 async def test_a_stranger_who_does_it_right_gets_through_tls_and_no_further() -> None:
     """The control: nothing but the named change makes the cases above fail."""
     async with peer_listening(Peer()) as port:
-        ours = await transport.connect("127.0.0.1", port, KEY)
+        ours = await transport.connect("127.0.0.1", port, KEY, Limits())
         assert ours.spki_peer == OTHER.spki
         assert ours.spki_own == KEY.spki
         ours.close()
@@ -193,7 +194,7 @@ async def test_no_session_is_ever_resumed() -> None:
 @contextlib.asynccontextmanager
 async def pair() -> AsyncGenerator[tuple[ChannelTransport, ChannelTransport], None]:
     async with parties.listening(KEY) as (port, accepted), asyncio.timeout(10):
-        client = await transport.connect("127.0.0.1", port, OTHER)
+        client = await transport.connect("127.0.0.1", port, OTHER, Limits())
         server = await accepted.get()
         await server.established()
         try:
@@ -234,9 +235,9 @@ async def test_the_largest_message_of_each_kind_arrives_whole_and_one_byte_more_
 @pytest.mark.parametrize(
     ("header", "code"),
     [
-        (b"\x02\x04\x00\x01", "too_large"),  # EVIDENCE of 256 KiB and one byte
-        (b"\x10\x01\x00\x01", "too_large"),
-        (b"\x10\xff\xff\xff", "too_large"),
+        (b"\x02\x04\x00\x01", "evidence_too_large"),  # EVIDENCE of 256 KiB and one byte
+        (b"\x10\x01\x00\x01", "control_too_large"),
+        (b"\x10\xff\xff\xff", "control_too_large"),
         (b"\x63\x00\x00\x00", "unknown_type"),
         (b"\x00\x00\x00\x00", "unknown_type"),
     ],
@@ -321,7 +322,7 @@ async def test_closing_twice_and_in_any_order_is_harmless() -> None:
             end.abort()
             end.close()
         await asyncio.gather(client.closed, server.closed)
-    never = ChannelTransport(Side.CLIENT, KEY)
+    never = ChannelTransport(Side.CLIENT, KEY, Limits())
     never.close()
     never.abort()
     assert never.peer_address == "unknown"
@@ -372,7 +373,7 @@ async def test_a_server_that_is_no_tls_is_our_error_too(name: str) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, asyncio.timeout(20):
         with pytest.raises(PeerError) as caught:
-            await transport.connect("127.0.0.1", server.sockets[0].getsockname()[1], KEY)
+            await transport.connect("127.0.0.1", server.sockets[0].getsockname()[1], KEY, Limits())
         assert caught.value.code in {"tls", "closed"}
 
 
@@ -397,4 +398,4 @@ async def test_nobody_there_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(UnreachableError, match=f"127.0.0.1 port {port}"):
-        await transport.connect("127.0.0.1", port, KEY)
+        await transport.connect("127.0.0.1", port, KEY, Limits())

@@ -45,6 +45,7 @@ def endpoint(world: World, name: str = "server") -> Listener:
         spki=party.key.spki,
         settings_digest=party.settings_digest,
         is_ready=lambda: True,
+        most_askers=8,
     )
     return Listener(app, tls=tunnel_name.tls_context(party.key))
 
@@ -80,6 +81,7 @@ async def test_evidence_of_a_server_behind_another_key_is_refused(world: World, 
         spki=world.server.key.spki,
         settings_digest=world.server.settings_digest,
         is_ready=lambda: True,
+        most_askers=8,
     )
     async with Listener(app, tls=tunnel_name.tls_context(world.client.key)) as mallory:
         with pytest.raises(EvidenceRefusedError) as caught:

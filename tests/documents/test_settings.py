@@ -12,6 +12,8 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from runtime.documents import settings
+from runtime.errors import DocumentError
+from runtime.limits import Limits
 from tests.documents.damage import accepts_or_refuses, changed, damaged, example, problems, rewritten, without
 
 SERVER, CLIENT = example("settings-server"), example("settings-client")
@@ -138,3 +140,37 @@ def test_the_register_holds_exactly_one_extension() -> None:
     assert settings.register(digest, "sha256") == sha256(bytes(32) + digest).digest()
     assert settings.extended(digest, "sha384") == sha384(digest).digest()
     assert settings.register(digest, "sha384") == sha384(bytes(48) + sha384(digest).digest()).digest()
+
+
+def with_limits(value: Any) -> bytes:
+    return json.dumps(json.loads(SERVER) | {"limits": value}).encode()
+
+
+def test_limits_are_what_is_set_and_the_rest_their_defaults() -> None:
+    assert settings.read(SERVER).limits == Limits()
+    assert settings.read(with_limits({})).limits == Limits()
+    read = settings.read(with_limits({"drain_s": 10, "max_visitors": 100})).limits
+    assert read == Limits(drain_s=10.0, max_visitors=100)
+    assert isinstance(read.drain_s, float)  # workers are told the same type
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "says"),
+    [
+        ({"drian_s": 10}, "$.limits", "did you mean 'drain_s'"),
+        ({"drain_s": 0.5}, "$.limits.drain_s", "is 0.5, want at least 1"),
+        ({"drain_s": 301}, "$.limits.drain_s", "is 301, want at most 300"),
+        ({"max_visitors": 16.5}, "$.limits.max_visitors", "want integer"),
+        ({"max_visitors": True}, "$.limits.max_visitors", "want integer"),
+        ({"silent_s": 15.1}, "$.limits.silent_s", "want at most 15"),
+        ({"silent_s": 2.0}, "$.limits", "ping_s is more than silent_s"),
+        ([], "$.limits", "want object"),
+    ],
+    ids=str,
+)
+def test_a_limit_that_is_none_or_out_of_bounds_is_refused(value: Any, path: str, says: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        settings.read(with_limits(value))
+    [problem] = caught.value.problems
+    assert problem.path == path
+    assert says in problem.message

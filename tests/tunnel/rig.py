@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from runtime.limits import Limits
+from runtime.tunnel.admission import Admission
 from runtime.tunnel.control import Configure, Counters, Drain, End, FromWorker, Grant, Ready, Session
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable, connect
 from runtime.tunnel.data_tls import certificate_digest
@@ -86,7 +87,7 @@ def configure(limits: Limits | None = None, **changes: Any) -> Configure:
     message = Configure(
         worker=3,
         visitor_listen=(("127.0.0.1", 0),),
-        data_listen=("127.0.0.1", 0),
+        data_listen=(("127.0.0.1", 0),),
         certificate_pem=data.pem.decode(),
         key_pem=data.key.decode(),
         tunnel_name=TUNNEL_NAME,
@@ -163,9 +164,9 @@ class Rig:
         self.worker.apply(Session(session=session, member="client-a", epoch=epoch, join_secret=SECRET))
         self.worker.apply(Grant(session=session, hostnames=hostnames))
 
-    async def join(self, counter: int = 1, **changes: Any) -> DataConnection:
+    async def join(self, counter: int = 1, *, address: str = "127.0.0.1", **changes: Any) -> DataConnection:
         connection = await connect(
-            ("127.0.0.1", self.data_port),
+            (address, self.data_port),
             ticket=ticket(counter, **changes),
             origins=self.origins,
             limits=self.limits,
@@ -215,6 +216,14 @@ class Rig:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.visitor_port)
         self._writers.append(writer)
         return reader, writer
+
+    def admission(self) -> Admission:
+        assert self.worker._admission is not None
+        return self.worker._admission
+
+    def strangers(self) -> tuple[object, ...]:
+        """The connections to the data port that have not joined."""
+        return self.admission()._strangers.all()
 
     def counters(self) -> Counters:
         assert self.worker._board is not None

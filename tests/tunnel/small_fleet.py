@@ -61,6 +61,7 @@ class SmallFleet:
     """Two servers and two clients, under one document that can be replaced."""
 
     amd: FakeAmd
+    limits: Limits = LIMITS
     documents: FixedDocument = field(init=False)
     sessions_port: int = field(default_factory=free_port)
     parties: dict[str, Party] = field(default_factory=dict)
@@ -89,7 +90,7 @@ class SmallFleet:
         if name not in self.parties:
             side = Side.SERVER if name.startswith("server") else Side.CLIENT
             tee = parties.attester(self.amd, name, digest(name))
-            made = parties.party(self.amd, side, tee, digest(name), b"", now=NOW)
+            made = parties.party(self.amd, side, tee, digest(name), b"", now=NOW, limits=self.limits)
             self.parties[name] = replace(made, documents=self.documents)
         return replace(self.parties[name], **changes)
 
@@ -107,7 +108,7 @@ class SmallFleet:
             tunnel_name=NAME,
             party=self.party(name),
             data_key=BootKey.create(NAME, NOW),
-            limits=LIMITS,
+            limits=self.limits,
         )
 
     @contextlib.asynccontextmanager
@@ -141,7 +142,7 @@ class SmallFleet:
             tunnel_name=NAME,
             resolver=resolver,
             party=self.party(name),
-            limits=LIMITS,
+            limits=self.limits,
             routes=routes,
         )
         running = asyncio.create_task(client.run())
@@ -153,7 +154,7 @@ class SmallFleet:
     async def dial(self, name: str = "client-1", address: str = "127.0.0.1", **changes: Any) -> Session:
         """A session as a client's, driven by hand. Raises: TunnelError."""
         party = self.party(name, **changes)
-        wire = await transport.connect(address, self.sessions_port, party.key)
+        wire = await transport.connect(address, self.sessions_port, party.key, Limits())
         return await channel.establish(wire, party, secrets.token_bytes(32))
 
     @contextlib.asynccontextmanager

@@ -287,7 +287,7 @@ def test_one_certificate_that_cannot_be_loaded_refuses_the_whole_file(tmp_path: 
 async def test_sessions_attest_again_and_visitors_notice_nothing(
     fleet: SmallFleet, routes: dict[str, Origin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renewal, "REATTEST_EVERY_S", 0.5)
+    fleet.limits = replace(fleet.limits, reattest_s=0.5)
     monkeypatch.setattr(renewal, "SOONEST_S", 0.1)
     async with (
         NameServer(at(ONE)) as dns,

@@ -34,7 +34,7 @@ MESSAGES: list[Message] = [
     Configure(
         worker=1,
         visitor_listen=(("::", 443), ("0.0.0.0", 443)),
-        data_listen=("::", 7444),
+        data_listen=(("::", 7444), ("192.0.2.1", 7444)),
         certificate_pem="c",
         key_pem="k",
         tunnel_name="t.example",
@@ -126,7 +126,7 @@ def test_a_line_is_at_most_64_kib() -> None:
 def test_addresses_are_a_host_and_a_port(address: object) -> None:
     value: dict[str, Any] = json.loads(encode(MESSAGES[0]))
     with pytest.raises(MalformedError):
-        decode(json.dumps(value | {"data_listen": address}).encode())
+        decode(json.dumps(value | {"data_listen": [address]}).encode())
 
 
 def test_bytes_have_their_size() -> None:

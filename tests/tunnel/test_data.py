@@ -13,8 +13,8 @@ import pytest
 
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
 from runtime.limits import Limits
+from runtime.tunnel import admission as admission_module
 from runtime.tunnel import data as data_module
-from runtime.tunnel import switchboard as switchboard_module
 from runtime.tunnel.control import Joined, Left, Session
 from runtime.tunnel.data import Origin, OriginTable, connect
 from runtime.tunnel.data_tls import ALPN, server_context
@@ -102,7 +102,7 @@ def test_it_is_the_finished_that_stops_that_relay(run: Run, monkeypatch: pytest.
         return bytes(32)
 
     monkeypatch.setattr(data_module, "client_finished", constant)
-    monkeypatch.setattr(switchboard_module, "client_finished", constant)
+    monkeypatch.setattr(admission_module, "client_finished", constant)
 
     async def main() -> None:
         async with Rig() as rig, listening(relay_tls(rig.data_port), ssl=stolen_context()) as port:
@@ -159,7 +159,7 @@ def test_an_ended_session_is_cut_at_once_and_cannot_join_again(run: Run) -> None
     ],
     ids=str,
 )
-def test_what_does_not_fit_the_session_is_refused(run: Run, changes: dict[str, object]) -> None:
+def test_what_does_not_fit_the_session_is_refused(run: Run, changes: dict[str, Any]) -> None:
     async def main() -> None:
         async with Rig() as rig:
             rig.session()

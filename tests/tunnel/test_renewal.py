@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from runtime.channel.party import Party
 from runtime.channel.session import Session
-from runtime.tunnel.renewal import REATTEST_EVERY_S, SOONEST_S, due_in
+from runtime.limits import Limits
+from runtime.tunnel.renewal import SOONEST_S, due_in
 
 NOW = 1_800_000_000
 
@@ -24,6 +25,7 @@ class Standing:
 
     attested_at: float
     peer: Peer
+    limits: Limits = field(default_factory=Limits)
 
     def now(self) -> int:
         return NOW
@@ -39,7 +41,7 @@ def due(*, age_s: float, endorsed_s: int) -> float:
 
 
 def test_by_the_interval() -> None:
-    assert abs(due(age_s=600, endorsed_s=10**6) - (REATTEST_EVERY_S - 600)) < 1
+    assert abs(due(age_s=600, endorsed_s=10**6) - (Limits().reattest_s - 600)) < 1
 
 
 def test_by_the_endorsements_when_they_end_sooner() -> None:
@@ -47,5 +49,5 @@ def test_by_the_endorsements_when_they_end_sooner() -> None:
 
 
 def test_what_is_overdue_is_due_soon_and_not_in_a_loop() -> None:
-    assert due(age_s=10 * REATTEST_EVERY_S, endorsed_s=10**6) == SOONEST_S
+    assert due(age_s=10 * Limits().reattest_s, endorsed_s=10**6) == SOONEST_S
     assert due(age_s=0, endorsed_s=-50) == SOONEST_S

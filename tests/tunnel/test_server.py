@@ -8,15 +8,17 @@ import logging
 import os
 import signal
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
-from runtime.channel import exchange, transport
 from runtime.channel import session as channel
+from runtime.channel import transport
 from runtime.channel.messages import Kind, Message
+from runtime.crowd import Crowd
 from runtime.documents import strict_json
 from runtime.errors import PeerError, TunnelError
-from runtime.tunnel import server as module
+from runtime.limits import Limits
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import (
     Answer,
@@ -202,7 +204,7 @@ async def test_silence_ends_a_session(
     fleet: SmallFleet, server: TunnelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(module, "SILENCE_S", 0.3)
+    monkeypatch.setattr(server, "_limits", replace(server._limits, ping_s=0.1, silent_s=0.3))
     async with fleet.session("client-1") as silent, fleet.session("client-2") as talks:
         for n in range(5):
             await asyncio.sleep(0.1)
@@ -253,28 +255,28 @@ async def test_a_stranger_who_connects_and_waits_is_cut_off(
     fleet: SmallFleet, server: TunnelServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At each place where a peer can stop: before TLS, and after it before its hello."""
-    monkeypatch.setattr(channel, "TLS_DEADLINE_S", 0.2)
-    monkeypatch.setattr(exchange, "MESSAGE_DEADLINE_S", 0.2)
+    hasty = replace(server._party.limits, session_tls_s=0.2, message_s=0.2)
+    monkeypatch.setattr(server, "_party", replace(server._party, limits=hasty))
     reader, writer = await asyncio.open_connection("127.0.0.1", fleet.sessions_port)
     async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
             assert await reader.read() == b""
     writer.close()
-    wire = await transport.connect("127.0.0.1", fleet.sessions_port, fleet.party("client-1").key)
+    wire = await transport.connect("127.0.0.1", fleet.sessions_port, fleet.party("client-1").key, Limits())
     async with asyncio.timeout(20):
         assert await wire.receive() == Message(Kind.REFUSED, b"timeout")
         await wire.closed
-    assert server.refused == {"timeout": 2}
+    assert server.refused == {"session_tls_deadline": 1, "message_deadline": 1}
     assert "fault of ours" not in caplog.text
 
 
 async def test_a_flood_of_strangers_is_bounded_and_members_come_back_after_it(
     fleet: SmallFleet, server: TunnelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_UNCONFIRMED", 5)
+    monkeypatch.setattr(server, "_unconfirmed", Crowd(most=5, most_per_place=5))
     async with fleet.session("client-2") as member:
         flood = [await asyncio.open_connection("127.0.0.1", fleet.sessions_port) for _ in range(9)]
-        await until(lambda: server.refused.get("busy", 0) == 4)
+        await until(lambda: server.refused.get("unconfirmed_displaced", 0) == 4)
         assert len(server._unconfirmed) == 5
         async with fleet.session("client-1"):  # the oldest stranger makes room: the flood locks nobody out
             assert len(server.sessions()) == 2

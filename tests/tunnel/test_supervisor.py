@@ -7,13 +7,13 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runtime.attestation.model import Evidence
 from runtime.channel.boot_key import BootKey
-from runtime.tunnel import supervisor as module
 from runtime.tunnel.data import Origin
 from runtime.tunnel.server import LiveSession, TunnelServer
 from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
@@ -39,7 +39,7 @@ async def supervised(
         address="127.0.0.1",
         port=fleet.sessions_port,
         party=fleet.party("client-1", **party),
-        limits=LIMITS,
+        limits=party.get("limits", LIMITS),
         pause_cap_s=cap_s,
         routes=ROUTES,
     )
@@ -69,9 +69,8 @@ def granted(supervisor: Supervisor) -> bool:
 async def test_pings_that_nobody_answers_end_the_session(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PING_EVERY_S", 0.05)
-    monkeypatch.setattr(module, "PONG_DEADLINE_S", 0.2)
-    async with fleet.server() as server, supervised(fleet) as supervisor:
+    hasty = replace(LIMITS, ping_s=0.05, silent_s=0.5)
+    async with fleet.server() as server, supervised(fleet, limits=hasty) as supervisor:
         await until(lambda: granted(supervisor))
         await asyncio.sleep(0.5)
         assert granted(supervisor)  # answered pings keep it

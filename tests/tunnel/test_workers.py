@@ -28,7 +28,7 @@ class Running:
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []
-        self.pool = WorkerPool(self.heard.append)
+        self.pool = WorkerPool(self.heard.append, Limits())
         self.ready: list[Any] = []
 
     def pids(self) -> list[int]:
@@ -96,8 +96,8 @@ async def test_a_worker_that_dies_is_noticed_and_which_one() -> None:
 async def test_a_worker_that_does_not_answer_is_no_worker_for_the_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "KNOWN_DEADLINE_S", 0.2)
     async with running() as made:
+        monkeypatch.setattr(made.pool, "_limits", Limits(worker_take_s=0.2))
         [pid] = made.pids()
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(TunnelError, match="did not take the session"):
@@ -130,7 +130,7 @@ async def test_a_worker_that_cannot_listen_ends_the_start() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = taken.getsockname()[:2]
         with pytest.raises(BaseExceptionGroup) as caught:
-            async with running(data_listen=address):
+            async with running(data_listen=(address,)):
                 pytest.fail("it started")
     assert caught.group_contains(TunnelError, match="relay worker 0 ended before it listened")
 

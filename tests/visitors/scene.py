@@ -98,6 +98,6 @@ class Scene:
 async def opened(folder: Path, *, address: str = "127.0.0.1", **options: Any) -> AsyncGenerator[Scene]:
     """Open a scene whose worker and data connections are on `address`."""
     certificate = site_certificate.make(folder, SITES)
-    listeners: dict[str, Any] = {"visitor_listen": ((address, 0),), "data_listen": (address, 0)}
+    listeners: dict[str, Any] = {"visitor_listen": ((address, 0),), "data_listen": ((address, 0),)}
     async with Rig(**listeners, **options) as rig:
         yield Scene(rig=rig, address=address, certificate=certificate)

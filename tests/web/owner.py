@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.documents import dsse
 from runtime.documents.settings import ClientSettings, Settings
+from runtime.limits import Limits
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
 MALLORY = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
@@ -25,6 +26,7 @@ _SETTINGS = Settings(
     tunnel_name="tunnel.test",
     resolver=None,
     admin=("127.0.0.1", 9443),
+    limits=Limits(),
     role=_ROLE,
 )
 

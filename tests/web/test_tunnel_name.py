@@ -15,13 +15,15 @@ from runtime.attestation.verifier import AppraisalRequest
 from runtime.config import EVIDENCE_PATH
 from runtime.errors import UnreachableError
 from runtime.web import tunnel_name
-from runtime.web.tunnel_name import MAX_ASKING, endpoint_binder
+from runtime.web.tunnel_name import endpoint_binder
 from tests.channel import parties
 from tests.channel.parties import SERVER_DIGEST, World
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
 from tests.localfleet.listener import Listener
 from tests.web.asking import Reply, ask
+
+MAX_ASKING = 8
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,7 @@ def endpoint(world: World, attester: Any = None) -> Listener:
             spki=party.key.spki,
             settings_digest=party.settings_digest,
             is_ready=lambda: True,
+            most_askers=MAX_ASKING,
         )
     )
 
@@ -186,7 +189,11 @@ async def test_a_tee_that_fails_is_busy_not_broken(world: World) -> None:
 
 async def test_readiness_is_the_servers(world: World) -> None:
     app = tunnel_name.application(
-        attester=world.server.attester, spki=b"", settings_digest=bytes(32), is_ready=lambda: False
+        attester=world.server.attester,
+        spki=b"",
+        settings_digest=bytes(32),
+        is_ready=lambda: False,
+        most_askers=1,
     )
     async with Listener(app) as listener:
         assert (await ask(listener, "/readyz")).status == 503
