@@ -116,10 +116,9 @@ async def peer_listening(peer: Peer) -> AsyncGenerator[int, None]:
 
 
 async def refused_by_client(peer: Peer) -> PeerError:
-    async with peer_listening(peer) as port:
+    async with peer_listening(peer) as port, asyncio.timeout(20):
         with pytest.raises(PeerError) as caught:
-            async with asyncio.timeout(20):
-                await transport.connect("127.0.0.1", port, KEY, Limits())
+            await transport.connect("127.0.0.1", port, KEY, Limits())
         return caught.value
 
 
