@@ -67,7 +67,7 @@ WITHOUT_MIRROR = {
 
 # Everything else starts tasks in a TaskGroup, which cannot lose their exceptions.
 LOOP_TASKS = {
-    "runtime/tunnel/admission.py": "one per port and one per handshake, held; failures are refusals or waited out",
+    "runtime/tunnel/admission.py": "one per port and one per handshake, held; failures are refusals",
     "runtime/tunnel/doors.py": "one move of the listeners at a time, held; its failure goes to its owner",
     "runtime/tunnel/socket_end.py": "one per connection to an origin: held, cancelled, failing into a reset",
     "runtime/tunnel/supervisor.py": "one session at a time, waited for, its error returned",
