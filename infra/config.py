@@ -8,37 +8,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
-from infra import capabilities
-from infra.capabilities import CloudName, Machine
 from infra.fields import Fields, Form, form, open_object
-from runtime.documents.fleet import GRADES, Grade, Role
+from infra.members import STATES, ClientConfig, Lists, ServerConfig, State, clients, servers
+from runtime.documents.fleet import GRADES, Grade
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import DocumentError, Problem
 
 WHAT = "configuration"
 MAX_TTL_S = 60  # a removed server must be forgotten within a drain
 MAX_LIFE_DAYS = 90
+MAX_GENERATIONS = 2  # the one that serves, and the one that comes or goes
 ROLES: tuple[Literal["server", "client", "key_receiver"], ...] = ("server", "client", "key_receiver")
 
 Purpose = Literal["production", "test"]
 Provider = Literal["route53", "azure_dns", "cloud_dns"]
-Egress = Literal["nat", "public-ip"]
+PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
-_ANY = Form(r"[^\x00-\x1f]+", "a text", 256)
 _TAG = Form(r"[a-z][a-z0-9_-]{0,62}", "lower-case letters, digits, _ and - (what all three clouds take)", 63)
 _REASON = Form(r"[^\x00-\x1f]{10,500}", "a reason of 10 to 500 characters")
 _PATH = Form(r"[^\x00-\x1f]+", "a path", 4096)
-_ABSOLUTE = Form(r"/[^\x00-\x1f]*", "an absolute path", 4096)
+_ZONE_ID = Form(r"[^\x00-\x1f]+", "the zone's id at its provider", 512)
 _SYSTEM = "system"
-_ADMIN = "127.0.0.1:9443"
-_EVERYWHERE = ("0.0.0.0",)  # noqa: S104 - a tunnel server is public
 _REQUIRED = (
-    *("name", "environment", "purpose", "owner_keys", "document", "tunnel_name", "sites"),
-    *("servers", "clients", "image", "dns", "least_grade"),
+    *("name", "environment", "purpose", "owner_keys", "document", "tunnel_name", "visitor_name", "sites"),
+    *("servers", "clients", "images", "dns", "least_grade"),
 )
-_MACHINE_KEYS = ("zone", "type", "tee", "admin")
+OPTIONAL = ("ports", "resolver", "workers", "opt_in", "tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,45 +57,33 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServerConfig:
-    """One tunnel server."""
+class Generation:
+    """One generation of machines: every member boots this image, and a copy of each member is of it."""
 
-    name: str
-    machine: Machine
-    listen: tuple[str, ...]
-    admin: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientConfig:
-    """One tunnel client; exactly one of routes_file and routes_urls is not empty."""
-
-    name: str
-    machine: Machine
-    admin: str
-    hostnames: tuple[str, ...]
-    egress: Egress
-    routes_file: str
-    routes_urls: tuple[str, ...]
-    reconnect_cap_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageConfig:
-    """The image that every member boots, pinned by its manifest, and its id in each cloud."""
-
+    number: int
     manifest: str  # path below the project's folder
     sha256: str
-    ids: Mapping[CloudName, str]
+    artefacts: str  # folder of the baked files, below the project's folder
+    state: State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneConfig:
+    """One zone and the providers that serve it; `adopt` names zones that exist already."""
+
+    name: str
+    providers: tuple[Provider, ...]
+    adopt: Mapping[Provider, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsConfig:
-    """The one zone that holds the fleet's names."""
+    """The zones that hold the fleet's names; each name is in the longest zone that it ends with."""
 
-    provider: Provider
-    zone: str
+    zones: tuple[ZoneConfig, ...]
     ttl: int  # seconds
+    caa: tuple[str, ...] | None  # who may issue certificates: None: no such record; (): nobody
+    health_checks: bool  # where the provider has them for plain addresses (Route 53)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,13 +96,14 @@ class FleetConfig:
     owner_keys: tuple[str, ...]  # raw Ed25519 public keys, hex
     document: DocumentConfig
     tunnel_name: str
+    visitor_name: str
     sites: tuple[str, ...]
     ports: Ports
     resolver: str
     workers: int
     servers: tuple[ServerConfig, ...]
     clients: tuple[ClientConfig, ...]
-    image: ImageConfig
+    images: tuple[Generation, ...]  # by number
     dns: DnsConfig
     least_grade: Mapping[str, Grade]
     opt_in: Mapping[SnpProduct, str]  # known-weak product -> why it is accepted
@@ -126,15 +112,13 @@ class FleetConfig:
 
 def parse(raw: object) -> FleetConfig:
     """Return the typed configuration. Raises: DocumentError with every problem."""
+    from infra import contradictions  # it reads what this module defines
+
     problems: list[Problem] = []
-    top = open_object(
-        raw,
-        "$",
-        problems,
-        _REQUIRED,
-        ("ports", "resolver", "workers", "opt_in", "tags"),
-    )
+    top = open_object(raw, "$", problems, _REQUIRED, OPTIONAL)
     workers = top.integer("workers", 1, 64, 2)
+    # A mistake is told at the entry that the person wrote, however many machines it stands for.
+    lists = Lists(top)
     config = FleetConfig(
         name=top.text("name", form("label")),
         environment=top.text("environment", form("label")),
@@ -142,20 +126,21 @@ def parse(raw: object) -> FleetConfig:
         owner_keys=_owner_keys(top),
         document=_document(top),
         tunnel_name=top.text("tunnel_name", form("name")),
+        visitor_name=top.text("visitor_name", form("name")),
         sites=top.texts("sites", form("name"), least=1),
         ports=_ports(top, workers),
         resolver=_resolver(top),
         workers=workers,
-        servers=_servers(top),
-        clients=_clients(top),
-        image=_image(top),
+        servers=servers(lists),
+        clients=clients(lists),
+        images=_images(top),
         dns=_dns(top),
         least_grade=_least_grade(top),
         opt_in=_opt_in(top),
         tags=MappingProxyType(top.mapping("tags", _TAG, _TAG)),
     )
     if not problems:
-        problems = _contradictions(config)
+        problems = contradictions.find(config, lists)
     if problems:
         raise DocumentError(WHAT, problems)
     return config
@@ -199,78 +184,55 @@ def _resolver(top: Fields) -> str:
     return _SYSTEM if top.values.get("resolver", _SYSTEM) == _SYSTEM else top.text("resolver", form("socket"))
 
 
-def _servers(top: Fields) -> tuple[ServerConfig, ...]:
-    return tuple(
-        ServerConfig(
-            name=part.text("name", form("label")),
-            machine=_machine(part),
-            listen=part.texts("listen", form("address"), _EVERYWHERE, least=1),
-            admin=part.text("admin", form("socket"), _ADMIN),
+def _images(top: Fields) -> tuple[Generation, ...]:
+    found: list[Generation] = []
+    required, optional = ("generation", "manifest", "sha256"), ("artefacts", "state")
+    for part in top.parts("images", required, optional, least=1):
+        manifest = part.text("manifest", _PATH)
+        generation = Generation(
+            number=part.integer("generation", 1, 9999, 1),
+            manifest=manifest,
+            sha256=part.text("sha256", form("sha256")),
+            # Where the bake leaves them: beside the manifest.
+            artefacts=part.text("artefacts", _PATH, manifest.rpartition("/")[0] or "."),
+            state=part.choice("state", STATES, "serving"),
         )
-        for part in top.parts("servers", ("name", "cloud", "region"), (*_MACHINE_KEYS, "listen"), least=1)
-    )
+        if any(generation.number == other.number for other in found):
+            part.wrong("generation", f"is {generation.number}, which another image has too")
+        found.append(generation)
+    if len(found) > MAX_GENERATIONS:
+        top.wrong("images", f"has {len(found)} generations, want one, or two during a rollout")
+    return tuple(sorted(found, key=_number))
 
 
-def _clients(top: Fields) -> tuple[ClientConfig, ...]:
-    found: list[ClientConfig] = []
-    required = ("name", "cloud", "region", "hostnames", "egress", "routes")
-    for part in top.parts("clients", required, (*_MACHINE_KEYS, "reconnect_cap_s"), least=0):
-        routes = part.part("routes", (), ("file", "urls"))
-        if ("file" in routes.values) == ("urls" in routes.values) and "routes" in part.values:
-            part.wrong("routes", "want exactly one of file and urls")
-        client = ClientConfig(
-            name=part.text("name", form("label")),
-            machine=_machine(part),
-            admin=part.text("admin", form("socket"), _ADMIN),
-            hostnames=part.texts("hostnames", form("hostname"), least=1),
-            egress=part.choice("egress", ("nat", "public-ip"), "nat"),
-            routes_file=routes.text("file", _ABSOLUTE),
-            routes_urls=routes.texts("urls", form("url"), least=1),
-            reconnect_cap_s=part.number("reconnect_cap_s", 0.1, 300, 30),
-        )
-        found.append(client)
-    return tuple(found)
-
-
-# Stands where a machine was wrong; such a configuration is refused before anybody reads it.
-_NO_MACHINE = Machine(cloud="aws", tee="sev-snp", type="", region="", zone="", product=None, grade="T")
-
-
-def _machine(part: Fields) -> Machine:
-    cloud: CloudName = part.choice("cloud", capabilities.CLOUD_NAMES, "aws")
-    if part.values.get("cloud") != cloud:
-        return _NO_MACHINE
-    machine, mistakes = capabilities.choose(
-        cloud=cloud,
-        region=part.text("region", _ANY),
-        zone=part.text("zone", _ANY),
-        machine_type=part.text("type", _ANY),
-        tee=part.text("tee", _ANY),
-    )
-    for key, message in mistakes:
-        if key != "region" or "region" in part.values:
-            part.wrong(key, message)
-    return machine or _NO_MACHINE
-
-
-def _image(top: Fields) -> ImageConfig:
-    part = top.part("image", ("manifest", "sha256", "ids"))
-    ids = part.part("ids", (), capabilities.CLOUD_NAMES)
-    return ImageConfig(
-        manifest=part.text("manifest", _PATH),
-        sha256=part.text("sha256", form("sha256")),
-        ids=MappingProxyType(
-            {cloud: ids.text(cloud, _ANY) for cloud in capabilities.CLOUD_NAMES if cloud in ids.values}
-        ),
-    )
+def _number(generation: Generation) -> int:
+    return generation.number
 
 
 def _dns(top: Fields) -> DnsConfig:
-    part = top.part("dns", ("provider", "zone"), ("ttl",))
+    part = top.part("dns", ("zones",), ("ttl", "caa", "health_checks"))
+    found: list[ZoneConfig] = []
+    for zone in part.parts("zones", ("name", "providers"), ("adopt",), least=1):
+        adopt = zone.part("adopt", (), PROVIDERS)
+        providers = zone.choices("providers", PROVIDERS)
+        for provider in adopt.values:
+            if provider not in providers:
+                adopt.wrong(provider, "is no provider of this zone")
+        entry = ZoneConfig(
+            name=zone.text("name", form("name")),
+            providers=providers,
+            adopt=MappingProxyType(
+                {name: adopt.text(name, _ZONE_ID) for name in providers if name in adopt.values}
+            ),
+        )
+        if any(entry.name == other.name for other in found):
+            zone.wrong("name", f'is "{entry.name}", which another zone has too')
+        found.append(entry)
     return DnsConfig(
-        provider=part.choice("provider", ("route53", "azure_dns", "cloud_dns"), "route53"),
-        zone=part.text("zone", form("name")),
+        zones=tuple(found),
         ttl=part.integer("ttl", 1, MAX_TTL_S, MAX_TTL_S),
+        caa=part.texts("caa", form("name")) if "caa" in part.values else None,
+        health_checks=part.flag("health_checks", default=True),
     )
 
 
@@ -282,103 +244,3 @@ def _least_grade(top: Fields) -> Mapping[str, Grade]:
 def _opt_in(top: Fields) -> Mapping[SnpProduct, str]:
     part = top.part("opt_in", (), ("Milan",))
     return MappingProxyType({"Milan": part.text("Milan", _REASON)} if part.values else {})
-
-
-def _contradictions(config: FleetConfig) -> list[Problem]:
-    """Return what is wrong between parts that are each well-formed."""
-    return [
-        *_names(config),
-        *_hostnames(config),
-        *_machines(config),
-        *_weak_products(config),
-        *_purpose(config),
-    ]
-
-
-def _members(config: FleetConfig) -> list[tuple[Role, str, ServerConfig | ClientConfig]]:
-    """Return each member with its role and its place."""
-    found: list[tuple[Role, str, ServerConfig | ClientConfig]] = []
-    for index, server in enumerate(config.servers):
-        found.append(("server", f"$.servers[{index}]", server))
-    for index, client in enumerate(config.clients):
-        found.append(("client", f"$.clients[{index}]", client))
-    return found
-
-
-def _names(config: FleetConfig) -> list[Problem]:
-    seen: dict[str, str] = {}
-    problems: list[Problem] = []
-    for _, path, member in _members(config):
-        if member.name in seen:
-            problems.append(
-                Problem(f"{path}.name", f'is "{member.name}", the name of {seen[member.name]} too')
-            )
-        seen.setdefault(member.name, path)
-    return problems
-
-
-def _hostnames(config: FleetConfig) -> list[Problem]:
-    zone, problems = config.dns.zone, []
-    names = [("$.tunnel_name", config.tunnel_name)]
-    names += [(f"$.sites[{index}]", site) for index, site in enumerate(config.sites)]
-    problems = [
-        Problem(path, f'is "{name}", which is not in the zone "{zone}"')
-        for path, name in names
-        if name != zone and not name.endswith("." + zone)
-    ]
-    if config.tunnel_name in config.sites:
-        problems.append(Problem("$.tunnel_name", "is a site too: the servers answer it themselves"))
-    granted = {name for client in config.clients for name in client.hostnames}
-    problems += [
-        Problem(f"$.sites[{index}]", f'is "{site}", which no client may publish')
-        for index, site in enumerate(config.sites)
-        if config.clients and site not in granted and "*." + site.partition(".")[2] not in granted
-    ]
-    return problems + [
-        Problem(
-            f"$.clients[{index}].hostnames",
-            f'has "{name}", want it in $.sites: no record leads visitors to it',
-        )
-        for index, client in enumerate(config.clients)
-        for name in client.hostnames
-        if not name.startswith("*.") and name not in config.sites
-    ]
-
-
-def _machines(config: FleetConfig) -> list[Problem]:
-    problems: list[Problem] = []
-    for role, path, member in _members(config):
-        machine, least = member.machine, config.least_grade[role]
-        if GRADES.index(machine.grade) > GRADES.index(least):
-            reached = f"reaches grade {machine.grade} on {machine.cloud} {machine.tee}"
-            problems.append(Problem(path, f"{reached}, want {least} at least"))
-        if machine.cloud not in config.image.ids:
-            message = f'has no id for {machine.cloud}, where "{member.name}" runs'
-            problems.append(Problem("$.image.ids", message))
-    regions = sorted(
-        {member.machine.region for _, _, member in _members(config) if member.machine.cloud == "aws"}
-    )
-    if len(regions) > 1:
-        message = f"is one region's image, the members run in {' and '.join(regions)}"
-        problems.append(Problem("$.image.ids.aws", message))
-    return problems
-
-
-def _weak_products(config: FleetConfig) -> list[Problem]:
-    weak = sorted(member.name for _, _, member in _members(config) if member.machine.product == "Milan")
-    if not weak or "Milan" in config.opt_in:
-        return []
-    # arXiv 2605.12990: whoever has a chip's seed makes valid reports of any firmware version.
-    why = "software alone can extract a Milan chip's root seed, whose reports then prove nothing"
-    message = f"is missing, a reason is wanted for {', '.join(weak)}: {why}"
-    return [Problem("$.opt_in.Milan", message)]
-
-
-def _purpose(config: FleetConfig) -> list[Problem]:
-    if config.purpose == "test":
-        return []
-    return [
-        Problem(f"$.least_grade.{role}", 'is "T", which only purpose "test" may ask for')
-        for role, grade in config.least_grade.items()
-        if grade == "T"
-    ]

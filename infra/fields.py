@@ -93,11 +93,31 @@ class Fields:
         """Return one of the words."""
         value = self.values.get(key, default)
         if value not in words:
-            near = difflib.get_close_matches(str(value), words, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            self.wrong(key, f"is {value!r}, want one of {', '.join(words)}{hint}")
+            self.wrong(key, _not_one_of(value, words))
             return default
         return cast("Word", value)
+
+    def choices(self, key: str, words: Sequence[Word]) -> tuple[Word, ...]:
+        """Return a list of at least one of the words, each once."""
+        if key not in self.values:
+            return ()
+        found: list[Word] = []
+        for index, value in enumerate(self._list(key, 1)):
+            if value not in words:
+                self.wrong(f"{key}[{index}]", _not_one_of(value, words))
+            elif value in found:
+                self.wrong(key, f'has "{value}" twice')
+            else:
+                found.append(cast("Word", value))
+        return tuple(found)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            self.wrong(key, f"is {value!r}, want true or false")
+            return default
+        return value
 
     def part(self, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> Fields:
         """Return the object at `key`, its keys checked."""
@@ -141,6 +161,12 @@ class Fields:
             self.wrong(key, f"is {value!r}, want {want.want}")
             return ""
         return value
+
+
+def _not_one_of(value: object, words: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(value), words, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    return f"is {value!r}, want one of {', '.join(words)}{hint}"
 
 
 def _number(value: object) -> TypeGuard[int | float]:

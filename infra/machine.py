@@ -6,12 +6,17 @@ Pulumi's types and nothing of any cloud.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Protocol
 
 import pulumi
 
-from infra.fleet import MachineSpec
+from infra.fleet import ImageSpec, MachineSpec
 from infra.records import Family
+
+# Snapshot imports and gallery replication take tens of minutes; the providers' own limits end before.
+SLOW = pulumi.CustomTimeouts(create="120m", update="120m", delete="60m")
+MACHINE = pulumi.CustomTimeouts(create="30m", update="30m", delete="30m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +38,40 @@ class LaunchedMachine:
 
 
 class Cloud(Protocol):
-    """One cloud, with the fleet's networks in place."""
+    """One cloud, with the fleet's networks and images in place."""
 
     def launch(self, spec: MachineSpec, user_data: bytes) -> LaunchedMachine:
         """Register the machine and all that is its own; it boots with exactly `user_data`."""
         ...
+
+
+def machine_options(spec: MachineSpec, options: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    """Return the options of a machine's component; its children take them over.
+
+    A machine that drains is about to go, so nothing protects it any more. Its former name is an alias:
+    a renamed member keeps its address, and its machine is another one, since the name is measured.
+    """
+    return pulumi.ResourceOptions.merge(
+        options,
+        pulumi.ResourceOptions(
+            protect=False if spec.state == "draining" else options.protect,
+            aliases=[pulumi.Alias(name=spec.renamed_from)] if spec.renamed_from else None,
+        ),
+    )
+
+
+def image_source(spec: ImageSpec) -> pulumi.Asset:
+    """Return the baked file, or for a simulated image a line that says so."""
+    if not spec.path:
+        return pulumi.StringAsset(f"simulated image {spec.version}\n")
+    return pulumi.FileAsset(image_file(spec))
+
+
+def image_file(spec: ImageSpec) -> str:
+    """Return the path of the baked file: Pulumi runs the program inside infra/, the path is the project's."""
+    return str(PurePosixPath("..") / spec.path)
+
+
+def image_key(spec: ImageSpec) -> str:
+    """Return an image's name in a bucket: its version and its content."""
+    return f"{spec.version}-{spec.sha256[:12]}"

@@ -9,7 +9,8 @@ from typing import Any, TypedDict, cast
 import pulumi
 
 from infra.capabilities import CloudName
-from infra.fleet import INSTANCE_KINDS, FleetPlan, MachineSpec, document
+from infra.document import INSTANCE_KINDS, Dates, document
+from infra.fleet import FleetPlan, MachineSpec
 from infra.machine import LaunchedMachine
 from infra.records import Family, Record, fill
 from runtime.documents.fleet import Role
@@ -39,8 +40,8 @@ class FleetNames:
     """The names of a fleet whose zone is in this stack: records, name servers, the unsigned document."""
 
     records: pulumi.Output[list[Record]]
-    name_servers: pulumi.Output[Sequence[str]]
-    document: pulumi.Output[dict[str, Any]]
+    name_servers: Mapping[str, pulumi.Output[Sequence[str]]]  # by zone: what its registrar is told
+    document: dict[str, Any]  # with outputs in it where only `up` tells
 
 
 def export(
@@ -73,19 +74,23 @@ def launched_from(endpoints: pulumi.Output[Any], specs: Sequence[MachineSpec]) -
 
 def names_of(
     plan: FleetPlan,
+    launched: Mapping[str, LaunchedMachine],
     endpoints: pulumi.Output[list[Endpoint]],
-    name_servers: pulumi.Output[Sequence[str]],
-    issued_at: int,
+    name_servers: Mapping[str, pulumi.Output[Sequence[str]]],
+    when: Dates,
 ) -> FleetNames:
     """Return the fleet's records and its unsigned document."""
+    servers: list[pulumi.Input[Any]] = [name_servers[zone.name] for zone in plan.zones]
+
+    def filled(found: list[Any]) -> list[Record]:
+        names = dict(zip([zone.name for zone in plan.zones], found[1:], strict=True))
+        return fill(plan.records, _addresses(found[0]), names)
+
+    parts: list[pulumi.Input[Any]] = [endpoints, *servers]
     return FleetNames(
-        records=endpoints.apply(lambda found: fill(plan.records, _addresses(found))),
+        records=pulumi.Output.from_input(parts).apply(filled),
         name_servers=name_servers,
-        document=endpoints.apply(
-            lambda found: document(
-                plan, {entry["member"]: entry["instance"]["value"] for entry in found}, issued_at
-            )
-        ),
+        document=document(plan, {name: machine.instance for name, machine in launched.items()}, when),
     )
 
 

@@ -12,9 +12,10 @@ import pulumi
 from infra import capabilities, clock, outputs, planning
 from infra.capabilities import CloudName
 from infra.clouds import CLOUDS
+from infra.document import Dates, dates
 from infra.fleet import LOCAL, FleetPlan
 from infra.machine import LaunchedMachine
-from infra.zones import ZONES, FilledRecord
+from infra.zones import publish
 from runtime.errors import TunnelError
 
 CONFIG = "tunnel"  # the configuration's namespace: tunnel:role, tunnel:fleet, tunnel:protect
@@ -67,7 +68,8 @@ def _launch(
 ) -> dict[str, LaunchedMachine]:
     launched: dict[str, LaunchedMachine] = {}
     for name in clouds:
-        cloud = CLOUDS[name]([network for network in plan.networks if network.cloud == name], options)
+        networks = [network for network in plan.networks if network.cloud == name]
+        cloud = CLOUDS[name](networks, [image for image in plan.images if image.cloud == name], options)
         for spec in plan.of_cloud(name):
             launched[spec.name] = cloud.launch(spec, spec.settings)
     return launched
@@ -83,16 +85,25 @@ def _from_stacks(plan: FleetPlan) -> dict[str, LaunchedMachine]:
 
 
 def _names(plan: FleetPlan, launched: Mapping[str, LaunchedMachine], options: pulumi.ResourceOptions) -> None:
-    records = [
-        FilledRecord(
-            spec=spec,
-            values=pulumi.Output.all(*[launched[name].address(spec.type) for name in spec.servers]).apply(
-                sorted
-            ),
-        )
-        for spec in plan.records
-    ]
-    name_servers = ZONES[plan.config.dns.provider](plan.config.dns.zone, records, options)
+    name_servers = publish(plan, launched, options)
     endpoints = outputs.endpoints_of(plan.machines, launched)
-    names = outputs.names_of(plan, endpoints, name_servers, int(clock.now()))
+    names = outputs.names_of(plan, launched, endpoints, name_servers, _dates(plan))
     outputs.export(plan.machines, endpoints, names, NEXT_DOCUMENT)
+
+
+def _dates(plan: FleetPlan) -> Dates:
+    """Return the document's dates; a preview has none, so that two previews are equal."""
+    told = dates(int(clock.now()), plan.config.document.life_days)
+    if not pulumi.runtime.is_dry_run():
+        return told
+    return Dates(issued_at=_after_up(told.issued_at), expires_at=_after_up(told.expires_at))
+
+
+def _after_up(value: str) -> pulumi.Output[str]:
+    async def later() -> str:
+        return value
+
+    async def unknown() -> bool:
+        return False
+
+    return pulumi.Output(set(), later(), unknown())

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.config import ClientConfig, FleetConfig, ServerConfig
+from infra.config import FleetConfig
+from infra.members import ClientConfig, ServerConfig
 from runtime.documents import settings, strict_json
 
 

@@ -8,28 +8,34 @@ from types import MappingProxyType
 import pulumi
 
 from infra.capabilities import CloudName
-from infra.fleet import NetworkSpec
+from infra.fleet import ImageSpec, NetworkSpec
 from infra.machine import Cloud
 
-Opener = Callable[[Sequence[NetworkSpec], pulumi.ResourceOptions], Cloud]
+Opener = Callable[[Sequence[NetworkSpec], Sequence[ImageSpec], pulumi.ResourceOptions], Cloud]
 
 
-def _aws(networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> Cloud:
+def _aws(
+    networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+) -> Cloud:
     from infra.clouds.aws.machine import AwsCloud
 
-    return AwsCloud(networks, options)
+    return AwsCloud(networks, images, options)
 
 
-def _azure(networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> Cloud:
+def _azure(
+    networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+) -> Cloud:
     from infra.clouds.azure.machine import AzureCloud
 
-    return AzureCloud(networks, options)
+    return AzureCloud(networks, images, options)
 
 
-def _gcp(networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> Cloud:
+def _gcp(
+    networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+) -> Cloud:
     from infra.clouds.gcp.machine import GcpCloud
 
-    return GcpCloud(networks, options)
+    return GcpCloud(networks, images, options)
 
 
 CLOUDS: Mapping[CloudName, Opener] = MappingProxyType({"aws": _aws, "azure": _azure, "gcp": _gcp})

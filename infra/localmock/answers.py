@@ -27,7 +27,8 @@ _AWS_IDS: Mapping[str, str] = {
     "aws:ec2/natGateway:NatGateway": "nat",
     "aws:ec2/internetGateway:InternetGateway": "igw",
     "aws:ec2/routeTable:RouteTable": "rtb",
-    "aws:route53/zone:Zone": "Z",
+    "aws:ebs/snapshotImport:SnapshotImport": "snap",
+    "aws:ec2/ami:Ami": "ami",
 }
 
 
@@ -39,27 +40,37 @@ class Answers:
 
     def __call__(self, asked: Registered) -> tuple[str, Mapping[str, Any]]:
         """Return the id and the computed outputs of one resource."""
-        package = asked.type.partition(":")[0]
-        if package == "aws":
-            return self._aws(asked)
-        return self._azure(asked) if package == "azure-native" else self._gcp(asked)
+        match asked.type.partition(":")[0]:
+            case "aws":
+                return self._aws(asked)
+            case "azure-native":
+                return self._azure(asked)
+            case "gcp":
+                return self._gcp(asked)
+            case _:
+                return _digest(asked)[:20], {}
 
     def _aws(self, asked: Registered) -> tuple[str, Mapping[str, Any]]:
         digest = _digest(asked)
         prefix = _AWS_IDS.get(asked.type, "r")
-        identity = f"{prefix}-{digest[:17]}"
+        identity, name = f"{prefix}-{digest[:17]}", f"{asked.name}-{digest[:7]}"
         match asked.type:
             case "aws:ec2/eip:Eip":
                 return identity, {"allocationId": identity, "publicIp": self._ipv4(asked)}
             case "aws:ec2/instance:Instance":
-                return identity, {
-                    "ipv6Addresses": [self._ipv6(asked)]
-                } if "ipv6AddressCount" in asked.inputs else {}
+                computed = (
+                    {"ipv6Addresses": [self._ipv6(asked)]} if "ipv6AddressCount" in asked.inputs else {}
+                )
+                return identity, computed
             case "aws:ec2/vpc:Vpc":
                 return identity, {"ipv6CidrBlock": f"2001:db8:{digest[:2]}:{digest[2:4]}00::/56"}
             case "aws:route53/zone:Zone":
                 zone = f"Z{digest[:20].upper()}"
                 return zone, {"zoneId": zone, "nameServers": _name_servers(digest)}
+            case "aws:s3/bucket:Bucket":
+                return name, {"bucket": name, "arn": f"arn:aws:s3:::{name}"}
+            case "aws:iam/role:Role":
+                return name, {"name": name, "arn": f"arn:aws:iam::000000000000:role/{name}"}
             case _:
                 return identity, {}
 
@@ -76,6 +87,10 @@ class Answers:
                 return identity, {"name": name, "vmId": str(uuid.UUID(hex=digest[:32]))}
             case "azure-native:dns:Zone":
                 return identity, {"name": name, "nameServers": _name_servers(digest)}
+            case "azure-native:storage:StorageAccount":
+                return identity, {"name": name, "primaryEndpoints": {"blob": f"https://{name}.blob.example/"}}
+            case "azure-native:storage:Blob":
+                return identity, {"name": name, "url": f"https://blob.example/{name}"}
             case _:
                 return identity, {"name": name}
 
@@ -91,8 +106,10 @@ class Answers:
                 return identity, {"name": name, "instanceId": str(10**18 + int(digest[:14], 16))}
             case "gcp:dns/managedZone:ManagedZone":
                 return identity, {"name": name, "nameServers": _name_servers(digest)}
+            case "gcp:storage/bucketObject:BucketObject":
+                return identity, {"name": name, "outputName": name}
             case _:
-                return identity, {"name": name}
+                return identity, {"name": name, "selfLink": f"https://compute.example/{identity}"}
 
     def _ipv4(self, asked: Registered) -> str:
         own = self._own_address(asked, 4)

@@ -30,6 +30,7 @@ from runtime.errors import Problem
 _PACKAGES: Mapping[str, str] = {
     "aws": "pulumi_aws",
     "azure-native": "pulumi_azure_native",
+    "command": "pulumi_command",
     "gcp": "pulumi_gcp",
 }
 _MODULES = re.compile(r'resource_modules="""\n(.*?)\n"""', re.DOTALL)

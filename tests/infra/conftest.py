@@ -37,9 +37,10 @@ def release() -> dict[str, Any]:
     fleet |= {"environment": "prod", "purpose": "production", "resolver": "system", "workers": 2}
     fleet["ports"] = {"visitors": 443}
     fleet["least_grade"] = {"server": "V", "client": "P", "key_receiver": "P"}
-    fleet["image"] |= {
+    fleet["images"][0] |= {
         "manifest": RELEASE_MANIFEST,
         "sha256": sha256((ROOT / RELEASE_MANIFEST).read_bytes()).hexdigest(),
+        "artefacts": "images/out",
     }
     for server in fleet["servers"]:
         server["listen"] = ["0.0.0.0"] if server["name"] == "aws-1" else ["0.0.0.0", "::"]

@@ -50,15 +50,18 @@ def test_three_clouds_and_dns_are_in_one_tree(runs: Runs) -> None:
     )
     assert components == [
         "pulumi:pulumi:Stack confidential-tunnels-local",
+        "tunnel:aws:Images aws-images",
         "tunnel:aws:Machine aws-1",
         "tunnel:aws:Network aws-us-east-2",
+        "tunnel:azure:Images azure-images",
         "tunnel:azure:Machine azure-1",
         "tunnel:azure:Machine client-2",
         "tunnel:azure:Network azure-westeurope",
+        "tunnel:gcp:Images gcp-images",
         "tunnel:gcp:Machine client-1",
         "tunnel:gcp:Machine gcp-1",
         "tunnel:gcp:Network gcp-europe-west4",
-        "tunnel:route53:Zone demo.test",
+        "tunnel:route53:Zone demo.test-route53",
     ]
     stack = next(entry["urn"] for entry in runs.previewed.answer["resources"] if not entry["parent"])
     for entry in runs.previewed.answer["resources"]:
@@ -70,7 +73,11 @@ def test_three_clouds_and_dns_are_in_one_tree(runs: Runs) -> None:
 def test_outputs_of_a_preview_hold_what_is_known(runs: Runs) -> None:
     outputs = runs.previewed.answer["outputs"]
     assert set(outputs) == {"endpoints", "settings", "records", "nameServers", "fleetDocument", "nextCommand"}
-    assert outputs["fleetDocument"] == "(known after up)"
+    draft = outputs["fleetDocument"]
+    assert draft["issued_at"] == draft["members"][0]["instance"]["value"] == "(known after up)"
+    assert (
+        draft["members"][0]["settings_sha256"] == settings.digest(outputs["settings"]["aws-1"].encode()).hex()
+    )
     assert settings.read(outputs["settings"]["gcp-1"].encode()).member == "gcp-1"
 
 
@@ -78,8 +85,11 @@ def test_a_simulated_up_hands_out_the_addresses_that_servers_listen_on(runs: Run
     outputs = json.loads((runs.folder / "outputs.json").read_text())
     addresses = ["127.0.0.11", "127.0.0.12", "127.0.0.13"]
     assert outputs["records"] == [
-        {"name": name, "type": "A", "ttl": 60, "values": addresses}
-        for name in ("tunnel.demo.test", "app.demo.test")
+        *[
+            {"name": name, "type": "A", "ttl": 60, "values": addresses}
+            for name in ("tunnel.demo.test", "visitors.demo.test")
+        ],
+        {"name": "app.demo.test", "type": "CNAME", "ttl": 60, "values": ["visitors.demo.test."]},
     ]
     assert [(entry["member"], entry["ipv4"]) for entry in outputs["endpoints"]] == [
         *zip(("aws-1", "azure-1", "gcp-1"), addresses, strict=True),
@@ -134,21 +144,25 @@ def test_the_dns_stack_reads_the_other_stacks(runs: Runs) -> None:
     assert {entry["type"] for entry in answer["resources"] if entry["custom"]} == {
         "aws:route53/zone:Zone",
         "aws:route53/record:Record",
+        "aws:route53/healthCheck:HealthCheck",
     }
     assert all(entry["protect"] for entry in answer["resources"] if entry["custom"])
     records = of_type(runs.names, "aws:route53/record:Record")
+    names = ("aws-1", "aws-2", "azure-1")  # aws-1 listens on IPv4 only
     assert set(records) == {
         "tunnel.demo.test-a",
         "tunnel.demo.test-aaaa",
-        "app.demo.test-a",
-        "app.demo.test-aaaa",
+        "app.demo.test-cname",
+        *(f"visitors.demo.test-a-{name}" for name in names),
+        *(f"visitors.demo.test-aaaa-{name}" for name in names[1:]),
     }
-    assert len(records["app.demo.test-a"]["records"]) == 3
-    assert len(records["app.demo.test-aaaa"]["records"]) == 2
-    assert all(":" in address for address in records["app.demo.test-aaaa"]["records"])
-    document = fleet.read(json.dumps(answer["outputs"]["fleetDocument"]).encode())
-    assert document.purpose == "production"
-    kinds = {member.name: member.instance.value[:2] for member in document.members}
+    assert len(records["tunnel.demo.test-a"]["records"]) == 3
+    assert len(records["tunnel.demo.test-aaaa"]["records"]) == 2
+    assert all(":" in address for address in records["tunnel.demo.test-aaaa"]["records"])
+    assert all(records[f"visitors.demo.test-a-{name}"]["setIdentifier"] == name for name in names)
+    document = answer["outputs"]["fleetDocument"]
+    assert document["issued_at"] == "(known after up)", "a preview has no date: two previews are equal"
+    kinds = {member["name"]: member["instance"]["value"][:2] for member in document["members"]}
     assert kinds["aws-1"] == "i-"
 
 

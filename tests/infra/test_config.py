@@ -69,10 +69,58 @@ def test_a_release_fleet_takes_the_defaults(release: dict[str, Any]) -> None:
         (lambda r: r["dns"].update(ttl=61), "$.dns.ttl: is 61, want a whole number from 1 to 60"),
         (lambda r: r["dns"].update(ttl=True), "$.dns.ttl: is True"),
         (
-            lambda r: r["dns"].update(zone="other.test"),
-            '$.tunnel_name: is "tunnel.demo.test", which is not in the zone',
+            lambda r: r["dns"]["zones"][0].update(name="other.test"),
+            '$.tunnel_name: is "tunnel.demo.test", which is in no zone of $.dns.zones; the nearest is',
         ),
-        (lambda r: r["dns"].update(provider="route_53"), "did you mean 'route53'?"),
+        (
+            lambda r: r["dns"]["zones"][0].update(providers=["route_53"]),
+            "$.dns.zones[0].providers[0]: is 'route_53', want one of route53, azure_dns, cloud_dns, did",
+        ),
+        (lambda r: r["dns"]["zones"][0].update(providers=["route53", "route53"]), 'has "route53" twice'),
+        (
+            lambda r: r["dns"]["zones"][0].update(adopt={"cloud_dns": "z"}),
+            "$.dns.zones[0].adopt.cloud_dns: is no provider of this zone",
+        ),
+        (lambda r: r["dns"]["zones"].append(dict(r["dns"]["zones"][0])), "which another zone has too"),
+        (lambda r: r["dns"].update(caa=["Let's Encrypt"]), '$.dns.caa[0]: is "Let\'s Encrypt"'),
+        (lambda r: r["dns"].update(health_checks="yes"), "$.dns.health_checks: is 'yes', want true or false"),
+        (lambda r: r.update(visitor_name="tunnel.demo.test"), "$.visitor_name: is the tunnel name too"),
+        (lambda r: r.update(visitor_name="demo.test"), '$.visitor_name: is "demo.test", a zone itself'),
+        (lambda r: r.update(visitor_name="app.demo.test"), "$.visitor_name: is a site too"),
+        (lambda r: r["servers"][0].update(count=0), "$.servers[0].count: is 0, want a whole number from 1"),
+        (
+            lambda r: r["servers"][0].update(count=2, zones=["us-east-2a", "us-east-2z"]),
+            "$.servers[0].zones: is 'us-east-2z', want one of us-east-2a",
+        ),
+        (
+            lambda r: r["servers"][0].update(zone="us-east-2a", zones=["us-east-2a"]),
+            "$.servers[0].zones: want only one of zone and zones",
+        ),
+        (
+            lambda r: r["servers"][0].update(renamed_from="gcp-1"),
+            '$.servers[0].renamed_from: is "gcp-1", which is still a member',
+        ),
+        (
+            lambda r: r["servers"][0].update(name="a" * 63),
+            "want 60 characters at most: numbers are put behind it",
+        ),
+        (lambda r: [s.update(state="draining") for s in r["servers"]], "$.servers: none is serving"),
+        (
+            lambda r: r["images"].append(r["images"][0] | {"generation": 2, "state": "gone"}),
+            "$.images[1].state: is 'gone', want one of joining, serving, draining",
+        ),
+        (lambda r: r["images"].append(dict(r["images"][0])), "$.images[1].generation: is 1, which another"),
+        (
+            lambda r: r["images"].extend(r["images"][0] | {"generation": n} for n in (2, 3)),
+            "$.images: has 3 generations, want one, or two during a rollout",
+        ),
+        (
+            lambda r: (
+                r["images"].append(r["images"][0] | {"generation": 2}),
+                r["images"][0].update(state="joining"),
+            ),
+            "$.images: generation 1 is older and joining, want the newer to",
+        ),
         (
             lambda r: r["ports"].update(sessions=7444),
             "$.ports.sessions: is 7444, which a worker's data port takes",
@@ -120,13 +168,7 @@ def test_a_release_fleet_takes_the_defaults(release: dict[str, Any]) -> None:
             '$.sites[1]: is "b.demo.test", which no client',
         ),
         (lambda r: r.update(sites=["app.demo.test", "tunnel.demo.test"]), "$.tunnel_name: is a site too"),
-        (lambda r: r["image"].update(sha256="00"), "$.image.sha256: is '00', want SHA-256"),
-        (lambda r: r["image"]["ids"].pop("gcp"), "$.image.ids: has no id for gcp"),
-        (lambda r: r["image"]["ids"].update(gpc="x"), "unknown key 'gpc', did you mean 'gcp'?"),
-        (
-            lambda r: r["servers"][1].update(cloud="aws", region="eu-west-1"),
-            "is one region's image, the members run in",
-        ),
+        (lambda r: r["images"][0].update(sha256="00"), "$.images[0].sha256: is '00', want SHA-256"),
         (
             lambda r: r.pop("opt_in"),
             "$.opt_in.Milan: is missing, a reason is wanted for aws-1, azure-1, client-2",
@@ -142,6 +184,31 @@ def test_a_release_fleet_takes_the_defaults(release: dict[str, Any]) -> None:
 def test_every_mistake_is_named(raw: dict[str, Any], edit: Edit, expected: str) -> None:
     edit(raw)
     assert any(expected in line for line in mistakes(raw)), mistakes(raw)
+
+
+def test_copies_are_numbered_and_spread_over_zones(raw: dict[str, Any]) -> None:
+    raw["servers"][0] |= {"name": "aws", "count": 4, "listen": ["127.0.1.1"], "admin": "127.0.1.1:9443"}
+    raw["clients"][0] |= {"name": "web", "count": 2, "admin": "127.0.0.1:9443"}
+    fleet = config.parse(raw)
+    copies = fleet.servers[:4]
+    assert [server.name for server in copies] == ["aws-1", "aws-2", "aws-3", "aws-4"]
+    assert [server.machine.zone[-1] for server in copies] == ["a", "b", "c", "a"]
+    assert [server.listen for server in copies] == [(f"127.0.1.{n}",) for n in range(1, 5)]
+    assert [server.admin for server in copies] == [f"127.0.1.{n}:9443" for n in range(1, 5)]
+    assert [client.name for client in fleet.clients] == ["web-1", "web-2", "client-2"]
+    assert {client.admin for client in fleet.clients[:2]} == {"127.0.0.1:9443"}, "each machine's own loopback"
+    raw["servers"][0]["count"] = 5
+    assert config.parse(raw).servers[:4] == copies, "one more renames no other"
+
+
+def test_a_mistake_in_an_entry_of_many_is_told_once(raw: dict[str, Any]) -> None:
+    raw["servers"][0] |= {"count": 3, "type": "m6a.huge"}
+    raw["clients"][0] |= {"count": 3, "hostnames": ["b.demo.test"]}
+    assert len(mistakes(raw)) == 1
+    raw["servers"][0].pop("type")
+    assert mistakes(raw) == [
+        '$.clients[0].hostnames: has "b.demo.test", want it in $.sites: no record leads visitors to it'
+    ]
 
 
 def test_all_mistakes_come_in_one_list(raw: dict[str, Any]) -> None:
@@ -169,7 +236,7 @@ _TOP = (
     "clients",
     "document",
     "ports",
-    "image",
+    "images",
     "dns",
     "least_grade",
     "opt_in",

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra import fleet, planning
 from infra.fleet import FleetPlan
-from infra.records import fill
-from runtime.documents import fleet as fleet_document
 from runtime.documents import settings as boot
 from runtime.errors import DocumentError
-
-ISSUED = 1_795_000_000  # 2026-11-18
 
 
 def plan(raw: dict[str, Any], stack: str = "local") -> FleetPlan:
     return planning.load(raw, stack)
-
-
-def instances(found: FleetPlan) -> dict[str, str]:
-    return {spec.name: f"instance-of-{spec.name}" for spec in found.machines}
 
 
 def test_the_plan_is_deterministic(raw: dict[str, Any]) -> None:
@@ -57,27 +49,6 @@ def test_the_digest_is_of_the_very_settings(raw: dict[str, Any]) -> None:
         assert boot.read(spec.settings).member == spec.name
 
 
-def test_records_hold_every_server_and_no_client(release: dict[str, Any]) -> None:
-    found = {(record.name, record.type): record.servers for record in plan(release, "dns-prod").records}
-    assert found == {
-        ("tunnel.demo.test", "A"): ("aws-1", "azure-1", "gcp-1"),
-        ("tunnel.demo.test", "AAAA"): ("azure-1", "gcp-1"),
-        ("app.demo.test", "A"): ("aws-1", "azure-1", "gcp-1"),
-        ("app.demo.test", "AAAA"): ("azure-1", "gcp-1"),
-    }
-
-
-def test_filled_records_are_plain_data(raw: dict[str, Any]) -> None:
-    found = plan(raw)
-    addresses = {("aws-1", "A"): "192.0.2.3", ("azure-1", "A"): "192.0.2.1", ("gcp-1", "A"): "192.0.2.2"}
-    assert fill(found.records, addresses)[1] == {  # type: ignore[arg-type]  # keys are literals of the family
-        "name": "app.demo.test",
-        "type": "A",
-        "ttl": 60,
-        "values": ["192.0.2.1", "192.0.2.2", "192.0.2.3"],
-    }
-
-
 def test_nat_is_planned_where_a_client_needs_it(raw: dict[str, Any]) -> None:
     nets = {net.name: net for net in plan(raw).networks}
     assert nets["gcp-europe-west4"].nat_zones == ("europe-west4-a",)
@@ -99,59 +70,85 @@ def test_a_simulated_image_is_never_in_a_production_document(raw: dict[str, Any]
 
 
 def test_another_manifest_than_the_pinned_one_is_refused(raw: dict[str, Any]) -> None:
-    raw["image"]["sha256"] = "ab" * 32
-    with pytest.raises(DocumentError, match=r"\$\.image\.sha256: is abab"):
+    raw["images"][0]["sha256"] = "ab" * 32
+    with pytest.raises(DocumentError, match=r"\$\.images\[0\]\.sha256: is abab"):
         plan(raw)
 
 
 def test_a_manifest_that_is_not_there_is_refused(raw: dict[str, Any]) -> None:
-    raw["image"]["manifest"] = "images/manifests/9.json"
+    raw["images"][0]["manifest"] = "images/manifests/9.json"
     with pytest.raises(DocumentError, match="cannot be read"):
         plan(raw)
 
 
-def test_a_release_document_needs_no_edit(release: dict[str, Any]) -> None:
-    found = plan(release, "dns-prod")
-    draft = fleet.document(found, instances(found), ISSUED)
-    read = fleet_document.read(json.dumps(draft).encode())
-    assert read.purpose == "production"
-    assert read.expires_at - read.issued_at == 14 * 86400
-    assert (
-        read.reference_values.images[0].registers["pcr11_sha384"]
-        == found.manifest.measurements["pcr11_sha384"]
+def second_generation(fleet: dict[str, Any], **more: Any) -> dict[str, Any]:
+    copied = copy.deepcopy(fleet)
+    copied["images"].append(copied["images"][0] | {"generation": 2} | more)
+    return copied
+
+
+def names(found: FleetPlan) -> list[str]:
+    return [spec.name for spec in found.machines]
+
+
+def test_a_second_generation_is_a_second_machine_per_member(raw: dict[str, Any]) -> None:
+    before, both = plan(raw), plan(second_generation(raw))
+    assert both.machines[: len(before.machines)] == before.machines, "the running ones do not change"
+    assert names(both) == names(before) + [f"{name}-g2" for name in names(before)]
+    newer = {spec.name: spec for spec in both.machines if spec.generation == 2}
+    assert newer["aws-1-g2"].listen == ("127.0.0.75",)
+    assert len({spec.settings_sha256 for spec in both.machines}) == len(both.machines)
+    alone = second_generation(raw)
+    alone["images"].pop(0)
+    assert list(plan(alone).machines) == list(newer.values()), (
+        "when the older goes, the newer does not change"
     )
-    assert {(member.name, member.instance.kind) for member in read.members} == {
-        ("aws-1", "aws_instance_id"),
-        ("azure-1", "azure_vm_unique_id"),
-        ("gcp-1", "gcp_instance_id"),
-        ("client-1", "gcp_instance_id"),
-        ("client-2", "azure_vm_unique_id"),
-    }
-    assert [member.hostnames for member in read.members if member.role == "server"] == [(), (), ()]
-    snp = read.reference_values.snp
-    assert snp is not None
-    assert set(snp.products) == {"Milan"}
-    assert snp.products["Milan"].opt_in == release["opt_in"]["Milan"]
-    assert snp.csp_ids == frozenset({"CN=cc-us-east-2.amazonaws.com"})
-    assert snp.signers == frozenset({"vcek", "vlek"})
 
 
-def test_what_no_member_uses_is_in_no_document(release: dict[str, Any]) -> None:
-    found = copy.deepcopy(release)
-    found["servers"] = [found["servers"][2]]
-    found["clients"] = [found["clients"][0]]
-    tdx = plan(found, "gcp-prod")
-    assert fleet.document(tdx, instances(tdx), ISSUED)["reference_values"] == {}
-    found["servers"].append({"name": "gcp-2", "cloud": "gcp", "region": "us-central1", "tee": "sev-snp"})
-    snp = plan(found, "gcp-prod")
-    values = fleet.document(snp, instances(snp), ISSUED)["reference_values"]["snp"]
-    assert values["signers"] == ["vcek"]
-    assert values["csp_ids"] == []
+def test_generations_of_one_manifest_share_an_image(release: dict[str, Any]) -> None:
+    found = plan(second_generation(release), "aws-prod")
+    assert [image.cloud for image in found.images] == ["aws", "azure", "gcp"]
+    image = found.images[0]
+    assert (image.version, image.regions) == (found.manifests[1].version, ("us-east-2",))
+    assert image.path.startswith("images/out/")
+    assert {spec.image for spec in found.of_cloud("aws")} == {image.name}
 
 
-def test_a_simulated_draft_waits_for_its_enrolment(raw: dict[str, Any]) -> None:
-    found = plan(raw)
-    draft = fleet.document(found, instances(found), ISSUED)
-    with pytest.raises(DocumentError) as caught:
-        fleet_document.read(json.dumps(draft).encode())
-    assert [problem.path for problem in caught.value.problems] == ["$.images[0].measurements"]
+def test_visitors_are_led_to_serving_servers_and_clients_to_every_server(raw: dict[str, Any]) -> None:
+    def servers(fleet: dict[str, Any], name: str) -> tuple[str, ...]:
+        return next(record.servers for record in plan(fleet).records if record.name == name)
+
+    joining = second_generation(raw, state="joining")
+    everyone = ("aws-1", "azure-1", "gcp-1", "aws-1-g2", "azure-1-g2", "gcp-1-g2")
+    assert servers(joining, "tunnel.demo.test") == everyone
+    assert servers(joining, "visitors.demo.test") == everyone[:3]
+    switched = second_generation(raw)
+    switched["images"][0]["state"] = "draining"
+    assert servers(switched, "tunnel.demo.test") == everyone
+    assert servers(switched, "visitors.demo.test") == everyone[3:]
+    raw["servers"][1]["state"] = "draining"
+    assert servers(raw, "visitors.demo.test") == ("aws-1", "gcp-1")
+
+
+def test_a_renamed_member_keeps_its_former_name_in_every_generation(raw: dict[str, Any]) -> None:
+    raw["servers"][0] |= {"name": "ohio-1", "renamed_from": "aws-1"}
+    found = plan(second_generation(raw))
+    assert [spec.renamed_from for spec in found.of_cloud("aws")] == ["aws-1", "aws-1-g2"]
+
+
+def test_an_image_without_a_file_for_a_cloud_is_refused(release: dict[str, Any]) -> None:
+    found = plan(release, "aws-prod")
+    files = found.manifests[1].artefacts
+    manifest = replace(found.manifests[1], artefacts=tuple(f for f in files if f.format != "vhd"))
+    with pytest.raises(DocumentError, match=r"images\[0\]\.manifest: is .*which has no vhd file"):
+        fleet.plan(found.config, {1: manifest}, "azure-prod")
+
+
+def test_a_zone_below_another_comes_first(raw: dict[str, Any]) -> None:
+    raw["dns"]["zones"].append({"name": "t.demo.test", "providers": ["cloud_dns", "azure_dns"]})
+    raw["tunnel_name"] = "all.t.demo.test"
+    zones = {zone.name: zone for zone in plan(raw).zones}
+    assert list(zones) == ["t.demo.test", "demo.test"]
+    assert [record.resource_name for record in zones["t.demo.test"].records] == ["all.t.demo.test-a"]
+    delegation = zones["demo.test"].records[-1]
+    assert (delegation.type, delegation.name, delegation.delegates) == ("NS", "t.demo.test", "t.demo.test")

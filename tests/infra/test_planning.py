@@ -17,7 +17,7 @@ def test_the_project_s_files_are_where_the_plan_looks() -> None:
 
 def test_the_local_stack_is_planned(raw: dict[str, Any]) -> None:
     plan = planning.load(raw, "local")
-    assert plan.manifest.variant == "simulated"
+    assert plan.manifests[1].variant == "simulated"
     assert plan.clouds == ("aws", "azure", "gcp")
 
 
@@ -26,6 +26,6 @@ def test_a_manifest_is_read_strictly(raw: dict[str, Any], tmp_path: Any) -> None
 
     manifest = tmp_path / "m.json"
     manifest.write_text('{"schema": "tunnel-image/1", "schema": "tunnel-image/1"}')
-    raw["image"] |= {"manifest": str(manifest), "sha256": sha256(manifest.read_bytes()).hexdigest()}
+    raw["images"][0] |= {"manifest": str(manifest), "sha256": sha256(manifest.read_bytes()).hexdigest()}
     with pytest.raises(DocumentError, match="twice in one object"):
         planning.load(raw, "local")

@@ -24,7 +24,7 @@ def test_objects_are_merged_and_all_else_replaced(tmp_path: Path) -> None:
     overlay = tmp_path / "over.yaml"
     overlay.write_text("dns: {ttl: 5}\nsites: [b.demo.test]\n")
     fleet: Any = stacks.read("local", overlay).fleet
-    assert fleet["dns"] == {"provider": "route53", "zone": "demo.test", "ttl": 5}
+    assert fleet["dns"] == {"zones": [{"name": "demo.test", "providers": ["route53"]}], "ttl": 5}
     assert fleet["sites"] == ["b.demo.test"]
 
 

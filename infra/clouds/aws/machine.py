@@ -8,31 +8,42 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from infra.clouds.aws.image import AwsImages
 from infra.clouds.aws.network import AwsNetwork
-from infra.fleet import MachineSpec, NetworkSpec
-from infra.machine import LaunchedMachine
+from infra.fleet import ImageSpec, MachineSpec, NetworkSpec
+from infra.machine import MACHINE, LaunchedMachine, machine_options
 
 
 class AwsCloud:
     """EC2, with one network per region in use."""
 
-    def __init__(self, networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+    ) -> None:
         self._options = options
         self._networks = {spec.region: AwsNetwork(spec, options) for spec in networks}
+        self._images = AwsImages(images, options)
 
     def launch(self, spec: MachineSpec, user_data: bytes) -> LaunchedMachine:
         """Register the machine and all that is its own; it boots with exactly `user_data`."""
-        return AwsMachine(spec, user_data, self._networks[spec.machine.region], self._options).launched
+        image = self._images.ami(spec.image, spec.machine.region)
+        network = self._networks[spec.machine.region]
+        return AwsMachine(spec, user_data, image, network, self._options).launched
 
 
 class AwsMachine(pulumi.ComponentResource):
     """One instance and what belongs to it alone."""
 
     def __init__(
-        self, spec: MachineSpec, user_data: bytes, network: AwsNetwork, options: pulumi.ResourceOptions
+        self,
+        spec: MachineSpec,
+        user_data: bytes,
+        image: pulumi.Output[str],
+        network: AwsNetwork,
+        options: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__("tunnel:aws:Machine", spec.name, None, options)
-        self._spec = spec
+        super().__init__("tunnel:aws:Machine", spec.name, None, machine_options(spec, options))
+        self._spec, self._image = spec, image
         self._child = pulumi.ResourceOptions(parent=self)
         instance = self._instance(user_data, network, self._firewall(network))
         address = self._address(instance) if spec.public_address else None
@@ -89,7 +100,7 @@ class AwsMachine(pulumi.ComponentResource):
         return aws.ec2.Instance(
             f"{spec.name}-vm",
             region=spec.machine.region,
-            ami=spec.image_id,
+            ami=self._image,
             instance_type=spec.machine.type,
             availability_zone=spec.machine.zone,
             cpu_options=aws.ec2.InstanceCpuOptionsArgs(amd_sev_snp="enabled"),
@@ -110,7 +121,7 @@ class AwsMachine(pulumi.ComponentResource):
             # Settings are measured at boot and never change: other settings are another machine.
             user_data_replace_on_change=True,
             tags=spec.tags,
-            opts=self._child,
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(custom_timeouts=MACHINE)),
         )
 
     def _address(self, instance: aws.ec2.Instance) -> pulumi.Output[str]:

@@ -9,9 +9,10 @@ import pulumi
 from pulumi_azure_native import compute
 from pulumi_azure_native import network as net
 
+from infra.clouds.azure.image import AzureImages
 from infra.clouds.azure.network import AzureNetwork
-from infra.fleet import MachineSpec, NetworkSpec
-from infra.machine import LaunchedMachine
+from infra.fleet import ImageSpec, MachineSpec, NetworkSpec
+from infra.machine import MACHINE, LaunchedMachine, machine_options
 
 _FIRST_RULE = 100
 _LAST_RULE = 4096  # lowest priority that a rule of ours may have: before Azure's own "allow the network"
@@ -20,23 +21,33 @@ _LAST_RULE = 4096  # lowest priority that a rule of ours may have: before Azure'
 class AzureCloud:
     """Azure, with one network per region in use."""
 
-    def __init__(self, networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+    ) -> None:
         self._options = options
         self._networks = {spec.region: AzureNetwork(spec, options) for spec in networks}
+        self._images = AzureImages(images, options)
 
     def launch(self, spec: MachineSpec, user_data: bytes) -> LaunchedMachine:
         """Register the machine and all that is its own; it boots with exactly `user_data`."""
-        return AzureMachine(spec, user_data, self._networks[spec.machine.region], self._options).launched
+        image = self._images.image(spec.image)
+        network = self._networks[spec.machine.region]
+        return AzureMachine(spec, user_data, image, network, self._options).launched
 
 
 class AzureMachine(pulumi.ComponentResource):
     """One virtual machine and what belongs to it alone."""
 
     def __init__(
-        self, spec: MachineSpec, user_data: bytes, network: AzureNetwork, options: pulumi.ResourceOptions
+        self,
+        spec: MachineSpec,
+        user_data: bytes,
+        image: pulumi.Output[str],
+        network: AzureNetwork,
+        options: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__("tunnel:azure:Machine", spec.name, None, options)
-        self._spec, self._network = spec, network
+        super().__init__("tunnel:azure:Machine", spec.name, None, machine_options(spec, options))
+        self._spec, self._image, self._network = spec, image, network
         self._child = pulumi.ResourceOptions(parent=self)
         ipv4 = self._address(net.IPVersion.I_PV4) if spec.public_address else None
         ipv6 = self._address(net.IPVersion.I_PV6) if spec.ipv6 else None
@@ -139,7 +150,7 @@ class AzureMachine(pulumi.ComponentResource):
                 uefi_settings=compute.UefiSettingsArgs(secure_boot_enabled=False, v_tpm_enabled=True),
             ),
             storage_profile=compute.StorageProfileArgs(
-                image_reference=compute.ImageReferenceArgs(id=spec.image_id),
+                image_reference=compute.ImageReferenceArgs(id=self._image),
                 os_disk=compute.OSDiskArgs(
                     create_option=compute.DiskCreateOptionTypes.FROM_IMAGE,
                     delete_option=compute.DiskDeleteOptionTypes.DELETE,
@@ -171,7 +182,9 @@ class AzureMachine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 # Settings are measured at boot and never change: other settings are another machine.
                 self._child,
-                pulumi.ResourceOptions(replace_on_changes=["userData"], delete_before_replace=True),
+                pulumi.ResourceOptions(
+                    replace_on_changes=["userData"], delete_before_replace=True, custom_timeouts=MACHINE
+                ),
             ),
         )
 

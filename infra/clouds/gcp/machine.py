@@ -9,9 +9,10 @@ import pulumi
 from pulumi_gcp import compute
 
 from infra.capabilities import TeeName
+from infra.clouds.gcp.image import GcpImages
 from infra.clouds.gcp.network import GcpNetwork
-from infra.fleet import MachineSpec, NetworkSpec
-from infra.machine import LaunchedMachine
+from infra.fleet import ImageSpec, MachineSpec, NetworkSpec
+from infra.machine import MACHINE, LaunchedMachine, machine_options
 
 # What the API calls a TEE, and the platform it has to be asked for with.
 _TEES: Mapping[TeeName, tuple[str, str | None]] = MappingProxyType(
@@ -23,23 +24,33 @@ _TIER = "PREMIUM"
 class GcpCloud:
     """Compute Engine, with one network per region in use."""
 
-    def __init__(self, networks: Sequence[NetworkSpec], options: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, networks: Sequence[NetworkSpec], images: Sequence[ImageSpec], options: pulumi.ResourceOptions
+    ) -> None:
         self._options = options
         self._networks = {spec.region: GcpNetwork(spec, options) for spec in networks}
+        self._images = GcpImages(images, options)
 
     def launch(self, spec: MachineSpec, user_data: bytes) -> LaunchedMachine:
         """Register the machine and all that is its own; it boots with exactly `user_data`."""
-        return GcpMachine(spec, user_data, self._networks[spec.machine.region], self._options).launched
+        image = self._images.image(spec.image)
+        network = self._networks[spec.machine.region]
+        return GcpMachine(spec, user_data, image, network, self._options).launched
 
 
 class GcpMachine(pulumi.ComponentResource):
     """One instance and what belongs to it alone."""
 
     def __init__(
-        self, spec: MachineSpec, user_data: bytes, network: GcpNetwork, options: pulumi.ResourceOptions
+        self,
+        spec: MachineSpec,
+        user_data: bytes,
+        image: pulumi.Output[str],
+        network: GcpNetwork,
+        options: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__("tunnel:gcp:Machine", spec.name, None, options)
-        self._spec, self._network = spec, network
+        super().__init__("tunnel:gcp:Machine", spec.name, None, machine_options(spec, options))
+        self._spec, self._image, self._network = spec, image, network
         self._child = pulumi.ResourceOptions(parent=self)
         if spec.inbound:
             self._firewall("", "0.0.0.0/0")
@@ -139,7 +150,7 @@ class GcpMachine(pulumi.ComponentResource):
             boot_disk=compute.InstanceBootDiskArgs(
                 auto_delete=True,
                 initialize_params=compute.InstanceBootDiskInitializeParamsArgs(
-                    image=spec.image_id, type="pd-balanced"
+                    image=self._image, type="pd-balanced"
                 ),
             ),
             network_interfaces=[interface],
@@ -149,6 +160,8 @@ class GcpMachine(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 # Settings are measured at boot and never change: other settings are another machine.
                 self._child,
-                pulumi.ResourceOptions(replace_on_changes=["metadata"], delete_before_replace=True),
+                pulumi.ResourceOptions(
+                    replace_on_changes=["metadata"], delete_before_replace=True, custom_timeouts=MACHINE
+                ),
             ),
         )

@@ -1,0 +1,32 @@
+"""Parts that are each well-formed may still contradict each other; test_config.py has the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra import config
+from infra.contradictions import zone_of
+from runtime.errors import DocumentError
+
+
+def test_the_longest_zone_holds_a_name(raw: dict[str, Any]) -> None:
+    raw["dns"]["zones"].append({"name": "t.demo.test", "providers": ["cloud_dns"]})
+    fleet = config.parse(raw)
+    assert [
+        getattr(zone_of(fleet, name), "name", None) for name in ("a.t.demo.test", "demo.test", "x.test")
+    ] == [
+        "t.demo.test",
+        "demo.test",
+        None,
+    ]
+
+
+def test_several_contradictions_come_together(raw: dict[str, Any]) -> None:
+    raw["visitor_name"] = raw["tunnel_name"]
+    raw["sites"] = ["app.demo.test", "ap.demo.test"]
+    with pytest.raises(DocumentError) as caught:
+        config.parse(raw)
+    assert [problem.path for problem in caught.value.problems] == ["$.visitor_name", "$.sites[1]"]
+    assert "'app.demo.test'" in caught.value.problems[1].message
