@@ -5,7 +5,6 @@ The same contract as `test_corpus`: adding a case adds no code, a fact that nobo
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -15,22 +14,13 @@ import pytest
 from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.tees.azure import hcl, runtime_data
 from runtime.attestation.tees.azure.snp import AzureSnpClaims
-from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tpm import public
-from tests.corpus import azure, cases, snp, tpm
+from tests.corpus import azure, cases, snp, topics, tpm
 from tests.corpus.cases import Case
 from tests.corpus.snp import NotApplicable
-from tests.corpus.test_corpus import same
-from tests.corpus.test_tdx import check_facts as tdx_facts_agree
-from tests.corpus.test_tpm import agree, facts_agree
 
 CASES = [case for platform in azure.PLATFORMS for case in cases.load(platform)]
 MUTATED = [(case, mutation) for case in CASES for mutation in case.about.get("mutations", [])]
-TOPICS = {"snp", "tdx", "hcl", "tpm_quotes", "ak_chain", "event_log"}
-INPUTS = {
-    *("hcl_report", "snp_report", "vek", "certs", "cert_table", "vek_wrong", "td_quote", "td_collateral"),
-    *("td_report", "runtime_json", "user_data", "tpm_quotes", "ak_certs", "ak_public", "event_log"),
-}
 
 
 def case_id(value: object) -> str:
@@ -38,39 +28,12 @@ def case_id(value: object) -> str:
 
 
 def test_there_is_a_corpus() -> None:
-    where = os.environ.get(cases.VARIABLE) or str(cases.DEFAULT)
-    if not CASES and os.environ.get("CI") == "true":
-        pytest.fail(f"no Azure case in {where}: the corpus is missing")
-    if not CASES:
-        pytest.skip(f"no Azure case in {where}: set {cases.VARIABLE} to a folder of the corpus' layout")
+    cases.want()
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_facts_are_found(case: Case) -> None:
-    assert not set(case.inputs) - INPUTS, "inputs that nobody reads"
-    topics = case.about["facts"]
-    assert topics, "a case that claims nothing tests nothing"
-    assert not set(topics) - TOPICS, f"facts of topics that nobody reads: {sorted(topics)}"
-    if "hcl" in topics:
-        agree(topics["hcl"], azure.hcl_facts(case))
-    if "snp" in topics:
-        snp_facts_agree(case, topics["snp"])
-    if "tdx" in topics:
-        tdx_facts_agree(case)
-    facts_agree(case, topics)
-
-
-def snp_facts_agree(case: Case, facts: dict[str, Any]) -> None:
-    inner = azure.inner(case)
-    data = inner.one("snp_report")
-    assert data is not None
-    found = snp.parsed_facts(snp_report.parse(data))
-    endorsed = snp.endorsed_facts(inner)
-    unknown = set(facts) - set(found) - set(endorsed)
-    assert not unknown, f"facts that nothing here can find: {sorted(unknown)}"
-    found |= {name: find() for name, find in endorsed.items() if name in facts}
-    wrong = {name: (found[name], value) for name, value in facts.items() if not same(found[name], value)}
-    assert not wrong, f"found and claimed differ: {wrong}"
+    topics.facts_agree(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

@@ -7,14 +7,11 @@ The contract is that of `test_corpus`: adding a case adds no code.
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import pytest
 
 from runtime.attestation.eventlog import ccel as logs
 from runtime.attestation.model import EvidenceRefusedError
-from tests.corpus import cases, ccel, test_tdx
+from tests.corpus import cases, ccel, topics
 from tests.corpus.cases import Case
 from tests.corpus.tdx import NotApplicable
 
@@ -27,26 +24,12 @@ def case_id(value: object) -> str:
 
 
 def test_there_is_a_corpus() -> None:
-    where = os.environ.get(cases.VARIABLE) or str(cases.DEFAULT)
-    if not CASES and os.environ.get("CI") == "true":
-        pytest.fail(f"no CCEL case in {where}: the corpus is missing")
-    if not CASES:
-        pytest.skip(f"no CCEL case in {where}: set {cases.VARIABLE} to a folder of the corpus' layout")
+    cases.want()
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_facts_are_found(case: Case) -> None:
-    topics = case.about["facts"]
-    assert set(topics) <= {"ccel", "tdx"}, f"facts of topics that nobody reads: {sorted(topics)}"
-    facts: dict[str, Any] = topics["ccel"]
-    assert facts, "a case that claims nothing tests nothing"
-    found = ccel.facts(case)
-    unknown = set(facts) - set(found)
-    assert not unknown, f"facts that nothing here can find: {sorted(unknown)}"
-    wrong = {name: (found[name], value) for name, value in facts.items() if found[name] != value}
-    assert not wrong, f"found and claimed differ: {wrong}"
-    if "tdx" in topics:
-        test_tdx.check_facts(case)
+    topics.facts_agree(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

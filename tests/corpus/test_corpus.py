@@ -9,15 +9,12 @@ Platforms that have no verifier yet are passed over.
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import pytest
 
 from runtime.attestation.model import Claims, EvidenceRefusedError, Reason, decode, encode
 from runtime.attestation.tees.snp import report
 from runtime.errors import MalformedError
-from tests.corpus import cases, snp
+from tests.corpus import cases, snp, topics
 from tests.corpus.cases import Case
 
 CASES = cases.load(snp.PLATFORM)
@@ -31,36 +28,13 @@ def case_id(value: object) -> str:
 
 
 def test_there_is_a_corpus() -> None:
-    where = os.environ.get(cases.VARIABLE) or str(cases.DEFAULT)
-    if not CASES and os.environ.get("CI") == "true":
-        pytest.fail(f"no SEV-SNP case in {where}: the corpus is missing")
-    if not CASES:
-        pytest.skip(f"no SEV-SNP case in {where}: set {cases.VARIABLE} to a folder of the corpus' layout")
-    assert cases.anchors().pins, f"{where}/roots holds no AMD root"
+    cases.want()
+    assert cases.anchors().pins, "roots/ holds no AMD root"
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_facts_are_found(case: Case) -> None:
-    assert not case.unknown_roles(), "inputs that nobody reads"
-    topics = case.about["facts"]
-    assert set(topics) == {"snp"}, f"facts of topics that nobody reads: {sorted(topics)}"
-    facts: dict[str, Any] = topics["snp"]
-    assert facts, "a case that claims nothing tests nothing"
-    data = case.one("snp_report")
-    assert data is not None
-    found = snp.parsed_facts(report.parse(data))
-    endorsed = snp.endorsed_facts(case)
-    unknown = set(facts) - set(found) - set(endorsed)
-    assert not unknown, f"facts that nothing here can find: {sorted(unknown)}"
-    found |= {name: find() for name, find in endorsed.items() if name in facts}
-    wrong = {name: (found[name], value) for name, value in facts.items() if not same(found[name], value)}
-    assert not wrong, f"found and claimed differ: {wrong}"
-
-
-def same(found: Any, claimed: Any) -> bool:
-    if isinstance(found, str) and isinstance(claimed, str) and found.startswith("0x"):
-        return int(found, 16) == int(claimed, 16)
-    return type(found) is type(claimed) and bool(found == claimed)
+    topics.facts_agree(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

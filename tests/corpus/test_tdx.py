@@ -7,14 +7,11 @@ The contract is that of `test_corpus`: adding a case adds no code.
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import pytest
 
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees.tdx.pck import INTEL_ROOT
-from tests.corpus import cases, tdx
+from tests.corpus import cases, tdx, topics
 from tests.corpus.cases import Case
 
 CASES = cases.load(tdx.PLATFORM)
@@ -26,12 +23,8 @@ def case_id(value: object) -> str:
 
 
 def test_there_is_a_corpus() -> None:
-    where = os.environ.get(cases.VARIABLE) or str(cases.DEFAULT)
-    if not CASES and os.environ.get("CI") == "true":
-        pytest.fail(f"no TDX case in {where}: the corpus is missing")
-    if not CASES:
-        pytest.skip(f"no TDX case in {where}: set {cases.VARIABLE} to a folder of the corpus' layout")
-    assert tdx.intel_roots(), f"{where}/roots holds no Intel root"
+    cases.want()
+    assert tdx.intel_roots(), "roots/ holds no Intel root"
 
 
 def test_the_pin_of_the_code_is_the_root_of_the_corpus() -> None:
@@ -42,28 +35,7 @@ def test_the_pin_of_the_code_is_the_root_of_the_corpus() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_facts_are_found(case: Case) -> None:
-    topics = case.about["facts"]
-    assert set(topics) == {"tdx"}, f"facts of topics that nobody reads: {sorted(topics)}"
-    check_facts(case)
-
-
-def check_facts(case: Case) -> None:
-    """Find every fact of the topic `tdx`; also for cases of other folders."""
-    facts: dict[str, Any] = case.about["facts"]["tdx"]
-    assert facts, "a case that claims nothing tests nothing"
-    data = case.one("td_quote")
-    assert data is not None
-    found = tdx.parsed_facts(data)
-    endorsed = tdx.endorsed_facts(case)
-    unknown = set(facts) - set(found) - set(endorsed)
-    assert not unknown, f"facts that nothing here can find: {sorted(unknown)}"
-    found |= {name: find() for name, find in endorsed.items() if name in facts}
-    wrong = {name: (found[name], value) for name, value in facts.items() if not same(found[name], value)}
-    assert not wrong, f"found and claimed differ: {wrong}"
-
-
-def same(found: Any, claimed: Any) -> bool:
-    return type(found) is type(claimed) and bool(found == claimed)
+    topics.facts_agree(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)

@@ -5,10 +5,8 @@ The same contract as `test_corpus`: adding a case adds no code, a fact that nobo
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -16,14 +14,12 @@ from runtime.attestation.eventlog.tcg import parse as parse_log
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees.tpm import ak, attest, quote
 from runtime.errors import MalformedError
-from tests.corpus import cases, tcg, tpm
+from tests.corpus import cases, tcg, topics, tpm
 from tests.corpus.cases import Case
 from tests.corpus.snp import NotApplicable
 
 CASES = cases.load(tpm.PLATFORM)
 MUTATED = [(case, mutation) for case in CASES for mutation in case.about.get("mutations", [])]
-TOPICS = {"tpm_quotes", "ak_chain", "event_log"}
-INPUTS = {"event_log", "ak_public", "ak_certs", "tpm_quotes"}
 
 
 def case_id(value: object) -> str:
@@ -31,12 +27,8 @@ def case_id(value: object) -> str:
 
 
 def test_there_is_a_corpus() -> None:
-    where = os.environ.get(cases.VARIABLE) or str(cases.DEFAULT)
-    if not CASES and os.environ.get("CI") == "true":
-        pytest.fail(f"no TPM case in {where}: the corpus is missing")
-    if not CASES:
-        pytest.skip(f"no TPM case in {where}: set {cases.VARIABLE} to a folder of the corpus' layout")
-    assert tpm.ak_roots()[0], f"{where}/roots holds no root for attestation keys"
+    cases.want()
+    assert tpm.ak_roots()[0], "roots/ holds no root for attestation keys"
 
 
 def test_the_pins_of_the_code_are_the_roots_of_the_corpus() -> None:
@@ -45,34 +37,9 @@ def test_the_pins_of_the_code_are_the_roots_of_the_corpus() -> None:
     assert {ak.AZURE_ROOT, ak.GOOGLE_ROOT} <= set(tpm.ak_roots()[0])
 
 
-def agree(claimed: Mapping[str, Any], find: Mapping[str, Callable[[], Any]]) -> None:
-    """Fail unless every claimed fact is known, and is found as claimed."""
-    assert claimed, "a topic that claims nothing tests nothing"
-    unknown = set(claimed) - set(find)
-    assert not unknown, f"facts that nothing here can find: {sorted(unknown)}"
-    found = {name: find[name]() for name in claimed}
-    wrong = {name: (found[name], value) for name, value in claimed.items() if found[name] != value}
-    assert not wrong, f"found and claimed differ: {wrong}"
-
-
-def facts_agree(case: Case, topics: Mapping[str, Any]) -> None:
-    """Check the topics that belong to TPMs, whatever platform the case is of."""
-    if "tpm_quotes" in topics:
-        for subject, claimed in zip(tpm.quotes(case), topics["tpm_quotes"], strict=True):
-            agree(claimed, tpm.quote_facts(subject, claimed))
-    if "ak_chain" in topics:
-        agree(topics["ak_chain"], tpm.ak_chain_facts(case))
-    if "event_log" in topics:
-        agree(topics["event_log"], tcg.log_facts(case, topics["event_log"]))
-
-
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_facts_are_found(case: Case) -> None:
-    assert not set(case.inputs) - INPUTS, "inputs that nobody reads"
-    topics = case.about["facts"]
-    assert topics, "a case that claims nothing tests nothing"
-    assert not set(topics) - TOPICS, f"facts of topics that nobody reads: {sorted(topics)}"
-    facts_agree(case, topics)
+    topics.facts_agree(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
