@@ -20,6 +20,8 @@ import aiohttp
 from tests.visitors.programs import find, run, started
 
 _IN_NAMESPACE = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+_STARTS = 3  # a browser that does not come up is no finding about the tunnel
+_START_S = 60.0
 _FIREFOX_SETTINGS = {
     "app.normandy.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
@@ -120,8 +122,16 @@ async def opened(name: str, folder: Path, ca: Path, resolver: str) -> AsyncGener
     own_mounts = (find("unshare"), "--mount", "--propagation", "private")
     prefix = (*own_mounts, "sh", "-c", _IN_NAMESPACE, "sh", str(names))
     program = _chromium if name == "chromium" else _firefox
-    async with program(prefix, folder, ca) as browser:
-        yield browser
+    async with contextlib.AsyncExitStack() as stack:
+        for attempt in range(_STARTS):
+            try:
+                browser = await stack.enter_async_context(program(prefix, folder / f"start-{attempt}", ca))
+            except (TimeoutError, aiohttp.ClientError, AssertionError):
+                if attempt + 1 == _STARTS:
+                    raise
+            else:
+                yield browser
+                return
 
 
 def _write(path: Path, text: str) -> None:
@@ -143,6 +153,7 @@ async def _chromium(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGen
     flags = (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
         "--no-first-run",
+        "--disable-quic",
         "--disable-background-networking", "--disable-component-update", "--disable-sync",
         "--no-proxy-server",
         "--disable-extensions", "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank",
@@ -150,16 +161,24 @@ async def _chromium(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGen
     command = (*prefix, find("chromium", "chromium-browser"), *flags)
     async with started(*command, environment={"HOME": str(folder)}) as process:
         said = profile / "DevToolsActivePort"
-        async with asyncio.timeout(30):
-            while not (said.exists() and "\n" in said.read_text()):
-                assert process.returncode is None, "chromium ended"
-                await asyncio.sleep(0.05)
-        port = said.read_text().split()[0]
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                pages = [page for page in await answer.json(content_type=None) if page["type"] == "page"]
-            async with _wire(session, pages[0]["webSocketDebuggerUrl"], process) as wire:
+            async with asyncio.timeout(_START_S):
+                while not (said.exists() and "\n" in said.read_text()):
+                    assert process.returncode is None, "chromium ended"
+                    await asyncio.sleep(0.05)
+                page = await _first_page(session, said.read_text().split()[0])
+            async with _wire(session, page, process) as wire:
                 yield _Chromium(wire)
+
+
+async def _first_page(session: aiohttp.ClientSession, port: str) -> str:
+    """Return the DevTools URL of Chromium's first page, which comes after the port does."""
+    while True:
+        async with session.get(f"http://127.0.0.1:{port}/json") as answer:
+            for page in await answer.json(content_type=None):
+                if page["type"] == "page":
+                    return str(page["webSocketDebuggerUrl"])
+        await asyncio.sleep(0.05)
 
 
 @contextlib.asynccontextmanager
@@ -172,9 +191,11 @@ async def _firefox(prefix: tuple[str, ...], folder: Path, ca: Path) -> AsyncGene
     environment = {"HOME": str(folder), "MOZ_CRASHREPORTER_DISABLE": "1", "MOZ_DISABLE_CONTENT_SANDBOX": "1"}
     async with started(*prefix, find("firefox-esr", "firefox"), *flags, environment=environment) as process:
         assert process.stderr is not None
-        async with asyncio.timeout(40):
-            while not (match := re.search(rb"BiDi listening on (ws://\S+)", await process.stderr.readline())):
-                assert process.returncode is None, "firefox ended"
+        async with asyncio.timeout(_START_S):
+            while not (
+                match := re.search(rb"BiDi listening on (ws://\S+)", line := await process.stderr.readline())
+            ):
+                assert line, "firefox ended"
         url = f"{match[1].decode()}/session"
         async with aiohttp.ClientSession() as session, _wire(session, url, process) as wire:
             await wire.ask("session.new", capabilities={})

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
+import socket
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 
 import pytest
+
+WAIT_S = 30.0  # for whatever takes milliseconds on a quiet machine: no finding, only an end to waiting
+# Below every port that the kernel gives out by itself (ip_local_port_range): nobody takes one in between.
+_OWN_PORTS = range(20_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +52,35 @@ def find(*names: str) -> str:
     raise AssertionError
 
 
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port for a program that cannot be told to choose one itself and say which."""
+    for port in random.sample(_OWN_PORTS, 200):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as trial, contextlib.suppress(OSError):
+            trial.bind((host, port))
+            return port
+    raise AssertionError(f"no port is free on {host}")
+
+
+async def accepting(host: str, port: int, *, ended: Callable[[], bool] = lambda: False) -> None:
+    """Wait until somebody listens there; `ended` says that nobody ever will."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, port)
+            except ConnectionRefusedError:
+                assert not ended(), f"what should listen on {host} port {port} has ended"
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                return
+
+
 async def run(
-    *command: str, deadline_s: float = 30.0, given: bytes = b"", environment: Mapping[str, str] | None = None
+    *command: str,
+    deadline_s: float = 2 * WAIT_S,
+    given: bytes = b"",
+    environment: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run a program to its end; one that is still there at the deadline is killed and fails the test."""
     async with started(*command, environment=environment) as process:

@@ -20,7 +20,8 @@ from runtime.tunnel.data import DataConnection, Kind, Origin, connect
 from runtime.tunnel.tls_end import visitor_context
 from tests.localfleet import site_certificate
 from tests.localfleet.site_certificate import SiteCertificate
-from tests.tunnel.rig import Rig, settle, ticket
+from tests.tunnel.rig import Rig, ticket
+from tests.visitors.programs import WAIT_S, accepting
 
 SITE = "app.example"
 LOCAL = "localhost"  # the one name of a site that a program without --resolve finds on this machine
@@ -81,12 +82,14 @@ class Scene:
         self.rig.session(tuple(routes))
         if not self.rig.connections:
             self.rig.connections.append(await self._join())
-        await settle()
+        await accepting(self.address, self.port)  # a worker listens from the turn after the join on
 
     async def _join(self) -> DataConnection:
         rig = self.rig
         where = (self.address, rig.data_port)
-        return await connect(where, ticket=ticket(), origins=rig.origins, limits=rig.limits, deadline_s=5)
+        return await connect(
+            where, ticket=ticket(), origins=rig.origins, limits=rig.limits, deadline_s=WAIT_S
+        )
 
     def curl(self, *arguments: str, host: str = SITE) -> tuple[str, ...]:
         """Return curl's arguments, with the site's name resolved to the worker."""

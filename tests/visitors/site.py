@@ -19,6 +19,7 @@ from hypercorn.config import Config
 
 from tests.localfleet.origin import blocks
 from tests.localfleet.site_certificate import SiteCertificate
+from tests.visitors.programs import accepting
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -137,15 +138,7 @@ async def running(
     over = asyncio.Event()
     serving = asyncio.create_task(serve(site, config, shutdown_trigger=over.wait))  # type: ignore[arg-type]  # ASGI by shape
     try:
-        async with asyncio.timeout(5):
-            while not serving.done():
-                try:
-                    _, writer = await asyncio.open_connection(host, port)
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.02)
-                else:
-                    writer.close()
-                    break
+        await accepting(host, port, ended=serving.done)
         yield port
     finally:
         over.set()

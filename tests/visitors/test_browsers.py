@@ -21,13 +21,15 @@ from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.provision import SERVERS, SITE
 from tests.visitors import browsers, whole
 from tests.visitors.browsers import Browser
-from tests.visitors.programs import find, state
+from tests.visitors.programs import WAIT_S, find, state
 from tests.visitors.whole import FixedOrder
 
 pytestmark = [
-    pytest.mark.integration, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.integration, pytest.mark.timeout(480), pytest.mark.asyncio(loop_scope="session"),
 ]  # fmt: skip
 SILENT_S = float(os.environ.get("VISITORS_SILENT_S", "4"))  # how long a silent server is watched
+# What takes longer was not failed over but waited for: a silent address costs a browser 30 s and more.
+SILENT_MS = 15_000
 _profiles = itertools.count()
 
 # Asks again and again for some seconds; [status or 0, milliseconds, error] each.
@@ -103,13 +105,13 @@ async def test_a_killed_server_is_invisible(
             asked = await asking
             worst, failed = max(one[1] for one in asked), len(failures(asked))
             state(f"{kind}: kill -9 under load: {len(asked)} asked, {failed} failed, slowest {worst:.0f} ms")
-            assert worst < 2000
+            assert worst < SILENT_MS
             # And with the server gone, its address first: a refused connection.
             async with opened(kind, running, tmp_path) as newcomer:
                 began = time.monotonic()
                 await newcomer.load(url(running))
                 state(f"{kind}: first address refuses: loaded in {time.monotonic() - began:.2f} s")
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < SILENT_MS / 1000
                 assert "aws-1" not in whole.connected(running.made.ports.visitors)
         finally:
             await whole.bring_back(running, "aws-1")
@@ -126,17 +128,22 @@ async def test_a_draining_server_is_invisible(
         await asyncio.sleep(0.5)
         os.kill(running.members["azure-1"].pid, signal.SIGTERM)  # what is open may go on
         try:
-            await asyncio.sleep(0.5)
+            await refusing(SERVERS["azure-1"], running.made.ports.visitors)
             await newcomer.load(url(running))
             asked = await asking
-            failed = len(failures(asked))
-            await running.members["azure-1"].stop()
+            assert {one[0] for one in asked} == {200}, "nothing that is open is touched before the deadline"
+            assert "azure-1" in whole.connected(running.made.ports.visitors)
+            asking = asyncio.create_task(browser.evaluate(ASK % 3000))
+            await asyncio.sleep(0.5)
+            await running.members["azure-1"].stop()  # as at the deadline: what is still open is cut
+            cut = await asking
         finally:
             await whole.bring_back(running, "azure-1")
-    state(f"{kind}: drain: {len(asked)} asked, {failed} failed")
+    state(
+        f"{kind}: drain: {len(asked)} asked, 0 failed; its end: {len(cut)} asked, {len(failures(cut))} failed"
+    )
 
 
-@pytest.mark.xfail(reason="a server that drains ends its sessions at once, and with them what is open")
 async def test_a_drain_lets_open_connections_finish(fleet: tuple[LocalFleet, FixedOrder]) -> None:
     running, _ = fleet
     context = ssl.create_default_context(cafile=str(running.certificate.ca))
@@ -145,7 +152,7 @@ async def test_a_drain_lets_open_connections_finish(fleet: tuple[LocalFleet, Fix
     )
     os.kill(running.members["azure-1"].pid, signal.SIGTERM)
     try:
-        await asyncio.sleep(1)
+        await refusing(SERVERS["azure-1"], running.made.ports.visitors)
         writer.write(f"GET / HTTP/1.1\r\nHost: {SITE}\r\n\r\n".encode())
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     finally:
@@ -172,12 +179,12 @@ async def test_a_frozen_server_is_not_and_the_time_is_stated(
             waited = time.monotonic() - began
         finally:
             os.killpg(group, signal.SIGCONT)
-        asked = await asyncio.wait_for(asking, 30)
+        asked = await asyncio.wait_for(asking, 120)
     left = "gave an answer" if done else "still waited"
     state(f"{kind}: server frozen under an open connection: {left} after {waited:.1f} s, then {asked}")
     if not done:
         assert asked[-1][0] == 200, "thawed, the server answers what has waited"
-    await running.wait_for_sessions("gcp-1", 2, 30)
+    await whole.back_from_silence(running, "gcp-1")
 
 
 @pytest.mark.parametrize("fault", ["black hole", "accepts and is silent"])
@@ -204,11 +211,23 @@ async def test_a_silent_first_address_and_the_time_is_stated(
             [outcome] = await asyncio.gather(loading, return_exceptions=True)
     if fault == "black hole":
         await running.members["gcp-1"].start()
-    await running.wait_for_sessions("gcp-1", 2, 30)
+    await whole.back_from_silence(running, "gcp-1")
     ended = "still waiting" if not done else "loaded" if outcome is None else f"gave up ({outcome})"
     state(f"{kind}: first address {fault}: {ended} after {waited:.2f} s")
     if (kind, fault) == ("chromium", "black hole"):
         assert ended == "loaded", "Chromium is known to try the next address after 0.3 s"
+
+
+async def refusing(address: str, port: int) -> None:
+    """Wait until nobody listens there any more."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(address, port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.provision import CLIENTS, SERVERS, SITE, TUNNEL_NAME
 from tests.tunnel.rig import client_hello
 from tests.visitors import whole
+from tests.visitors.programs import WAIT_S
 from tests.visitors.whole import FixedOrder
 
 pytestmark = [
-    pytest.mark.integration, pytest.mark.timeout(120), pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="session"),
 ]  # fmt: skip
 VISITS = 24
 
@@ -35,7 +36,7 @@ async def server_hello(address: str, port: int) -> tuple[bytes, tuple[int, ...]]
     """The first flight: record types and lengths, and the ServerHello without what is random in it."""
     reader, writer = await asyncio.open_connection(address, port)
     writer.write(client_hello(SITE))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         head = await reader.readexactly(5)
         body = await reader.readexactly(int.from_bytes(head[3:5]))
     writer.close()
@@ -59,7 +60,7 @@ async def test_no_two_visits_show_that_there_is_more_than_one_client(
         context.set_alpn_protocols(["http/1.1"])
         reader, writer = await asyncio.open_connection(address, port, ssl=context, server_hostname=SITE)
         writer.write(f"GET /version HTTP/1.1\r\nHost: {SITE}\r\nConnection: close\r\n\r\n".encode())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             answer = await reader.read(-1)
         tls = writer.get_extra_info("ssl_object")
         found.add(
@@ -105,7 +106,7 @@ async def test_no_session_and_no_such_site_look_the_same(fleet: tuple[LocalFleet
     for name in ("nobody.demo.test", "granted-to-none.example", "app.demo.test.example"):
         reader, writer = await asyncio.open_connection(address, port)
         writer.write(client_hello(name))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             answers.add(await reader.read(-1))
         writer.close()
     assert len(answers) == 1

@@ -11,6 +11,7 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 import pytest
 
 from runtime.tunnel.data import Kind
+from tests.visitors.programs import WAIT_S
 from tests.visitors.scene import SITE, Scene
 
 pytestmark = pytest.mark.integration
@@ -74,13 +75,13 @@ def calls(target: str, ca: bytes) -> dict[str, object]:
         unary, down = channel.unary_unary(f"/{SERVICE}/Unary"), channel.unary_stream(f"/{SERVICE}/Down")
         up, both = channel.stream_unary(f"/{SERVICE}/Up"), channel.stream_stream(f"/{SERVICE}/Both")
         found: dict[str, object] = {
-            "unary": unary(b"abc", timeout=10),
-            "big": len(unary(bytes(3 << 20), timeout=10)),
-            "down": list(down(b"100", timeout=10)),
-            "up": up(iter([bytes(60_000)] * 20), timeout=10),
-            "both": list(both(iter([b"a", b"b", b"c"]), timeout=10)),
+            "unary": unary(b"abc", timeout=WAIT_S),
+            "big": len(unary(bytes(3 << 20), timeout=WAIT_S)),
+            "down": list(down(b"100", timeout=WAIT_S)),
+            "up": up(iter([bytes(60_000)] * 20), timeout=WAIT_S),
+            "both": list(both(iter([b"a", b"b", b"c"]), timeout=WAIT_S)),
         }
-        stopped = both(iter([b"a", b"stop"]), timeout=10)
+        stopped = both(iter([b"a", b"stop"]), timeout=WAIT_S)
         found["before"] = next(stopped)
         with contextlib.suppress(grpc.RpcError):
             next(stopped)

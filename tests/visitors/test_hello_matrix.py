@@ -16,10 +16,12 @@ import pytest
 from runtime.limits import Limits
 from runtime.tunnel.client_hello import DECODE_ERROR, UNRECOGNIZED_NAME, alert
 from tests.tunnel.rig import client_hello, listening
+from tests.visitors.programs import WAIT_S
 from tests.visitors.scene import SITE, Scene, opened
 
 pytestmark = pytest.mark.integration
-HELLO_S = 0.6  # the deadline here; 5 s by default
+HELLO_S = 0.6  # the deadline where one is waited for; 5 s by default
+NEVER_S = 600.0  # and where whoever is answered was not answered by a deadline
 ANSWER = b"routed"
 
 
@@ -70,7 +72,7 @@ LEGAL = {
     "name behind 12 KiB": records(message(extension(21, bytes(12_000)) + NAME)),
     "early data behind it": records(message(NAME)) + b"\x17\3\3" + vector(2, bytes(500)),
 }
-ILLEGAL: dict[str, tuple[bytes, bytes | None]] = {  # what answers it; None: any close will do
+ILLEGAL = {  # and what answers it, at once
     "no name": (client_hello(None), alert(UNRECOGNIZED_NAME)),
     "no extensions": (records(message(None)), alert(UNRECOGNIZED_NAME)),
     "another name": (client_hello("other.example"), alert(UNRECOGNIZED_NAME)),
@@ -90,13 +92,20 @@ ILLEGAL: dict[str, tuple[bytes, bytes | None]] = {  # what answers it; None: any
     "record of 0 bytes": (b"\x16\3\1\0\0" + records(message(NAME)), alert(DECODE_ERROR)),
     "record of 65535 bytes": (b"\x16\3\1\xff\xff", alert(DECODE_ERROR)),
     "record version 2.0": (records(message(NAME), version=b"\2\0"), alert(DECODE_ERROR)),
-    "another record in between": (records(message(NAME))[:60] + b"\x17\3\3\0\1\0", None),
+    "another record in between": (
+        records(message(NAME), 60)[:65] + b"\x17\3\3\0\1\0",
+        alert(DECODE_ERROR),
+    ),
+    "an alert in between": (
+        records(message(NAME), 60)[:65] + b"\x15\3\3\0\2\1\0",
+        alert(DECODE_ERROR),
+    ),
     "ServerHello": (records(b"\2" + vector(3, bytes(38))), alert(DECODE_ERROR)),
     "application data first": (b"\x17\3\3" + vector(2, bytes(40)), alert(DECODE_ERROR)),
     "SSLv2 hello": (b"\x80\x2e\1\3\1\0\x15\0\0\0\x10" + bytes(37), alert(DECODE_ERROR)),
     "zeros": (bytes(100), alert(DECODE_ERROR)),
     "SSH": (b"SSH-2.0-OpenSSH_9.2\r\n", alert(DECODE_ERROR)),
-    "random bytes": (bytes(range(200, 256)) * 4, None),
+    "bytes that mean nothing": (bytes(range(200, 256)) * 4, alert(DECODE_ERROR)),
 }
 IN_TIME: dict[str, bytes] = {  # closed at the deadline, not before and not much later
     "nothing at all": b"",
@@ -110,7 +119,20 @@ IN_TIME: dict[str, bytes] = {  # closed at the deadline, not before and not much
 
 @pytest.fixture
 async def routed(tmp_path: Path) -> AsyncGenerator[tuple[Scene, list[bytes]]]:
-    """A site whose origin keeps what it was sent and says so."""
+    """A site whose origin keeps what it was sent and says so; no deadline closes anything here."""
+    async with serving(tmp_path, NEVER_S) as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty(tmp_path: Path) -> AsyncGenerator[tuple[Scene, list[bytes]]]:
+    """The same, and a hello has to be there in time."""
+    async with serving(tmp_path, HELLO_S) as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def serving(folder: Path, hello_s: float) -> AsyncGenerator[tuple[Scene, list[bytes]]]:
     got: list[bytes] = []
 
     async def origin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,7 +140,7 @@ async def routed(tmp_path: Path) -> AsyncGenerator[tuple[Scene, list[bytes]]]:
         writer.write(ANSWER)
         writer.close()
 
-    async with opened(tmp_path, limits=Limits(hello_s=HELLO_S)) as scene, listening(origin) as port:
+    async with opened(folder, limits=Limits(hello_s=hello_s)) as scene, listening(origin) as port:
         await scene.publish({SITE: scene.origin("tls", port)})
         yield scene, got
 
@@ -137,7 +159,7 @@ async def converse(scene: Scene, pieces: list[bytes], *, end: bool, pause_s: flo
         if end:
             writer.write_eof()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             with contextlib.suppress(ConnectionError):
                 while data := await reader.read(65536):
                     answer += data
@@ -177,35 +199,30 @@ async def test_an_illegal_hello_is_answered_or_closed(
     pieces = (
         [hello] if cut == "whole" or len(hello) > 3000 else [hello[at : at + 1] for at in range(len(hello))]
     )
-    began = time.monotonic()
-    answer = await converse(scene, pieces, end=False)
-    assert time.monotonic() - began < HELLO_S + 0.5
+    assert await converse(scene, pieces, end=False) == wanted
     assert got == []
-    if wanted is not None:
-        assert answer == wanted
-    else:
-        assert answer in (b"", alert(DECODE_ERROR))
 
 
 @pytest.mark.parametrize("form", IN_TIME)
 async def test_a_hello_that_never_ends_is_closed_at_the_deadline(
-    routed: tuple[Scene, list[bytes]], form: str
+    hasty: tuple[Scene, list[bytes]], form: str
 ) -> None:
-    scene, got = routed
+    scene, got = hasty
     began = time.monotonic()
     assert await converse(scene, [IN_TIME[form]], end=False) == b""
-    assert HELLO_S - 0.1 < time.monotonic() - began < HELLO_S + 1.5
+    assert time.monotonic() - began > HELLO_S - 0.1
     assert got == []
 
 
 async def test_a_hello_that_trickles_is_closed_at_the_same_deadline(
-    routed: tuple[Scene, list[bytes]],
+    hasty: tuple[Scene, list[bytes]],
 ) -> None:
-    scene, got = routed
+    """Bytes that arrive do not extend it: whoever sends one at a time is gone long before the last one."""
+    scene, got = hasty
     began = time.monotonic()
-    pieces = [bytes((byte,)) for byte in client_hello(SITE)[:20]]
+    pieces = [bytes((byte,)) for byte in client_hello(SITE)[:450]]
     assert await converse(scene, pieces, end=False, pause_s=0.1) == b""
-    assert time.monotonic() - began < len(pieces) * 0.1 + 1.5
+    assert time.monotonic() - began < len(pieces) * 0.1
     assert got == []
 
 
@@ -213,9 +230,7 @@ async def test_a_hello_that_stops_halfway_is_closed_with_the_visitor(
     routed: tuple[Scene, list[bytes]],
 ) -> None:
     scene, got = routed
-    began = time.monotonic()
     assert await converse(scene, [client_hello(SITE)[:300]], end=True) == b""
-    assert time.monotonic() - began < HELLO_S
     assert got == []
 
 

@@ -17,7 +17,7 @@ from proxyprotocol.v2 import ProxyProtocolV2
 
 from runtime.tunnel.data import Kind
 from tests.tunnel.rig import client_hello, listening
-from tests.visitors.programs import find, run, started
+from tests.visitors.programs import WAIT_S, accepting, find, free_port, run, started
 from tests.visitors.scene import SITE, Scene, opened
 from tests.visitors.site import PAGE, Site, running
 
@@ -123,7 +123,7 @@ async def test_the_reference_parser_reads_who_the_visitor_is(tmp_path: Path, add
         own, hello = writer.get_extra_info("sockname"), client_hello(SITE)
         writer.write(hello)
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             result, rest = await heard
         writer.close()
     assert result.source == (ip_address(address), own[1])
@@ -148,8 +148,7 @@ async def test_nginx_learns_the_visitors_address(scene: Scene, tmp_path: Path, k
 async def nginx(folder: Path, scene: Scene, listen: str) -> AsyncGenerator[int]:
     """A web server of another maker that says what it knows of its visitor; gives the port."""
     program = find("nginx")
-    async with listening(lambda *_: asyncio.sleep(0)) as port:
-        pass  # free a moment ago
+    port = free_port()
     certificate = scene.certificate
     said = " ".join(f"$proxy_protocol_{what}" for what in ("addr", "port", "server_addr", "server_port"))
     files = f"ssl_certificate {certificate.chain}; ssl_certificate_key {certificate.key};"
@@ -165,16 +164,7 @@ async def nginx(folder: Path, scene: Scene, listen: str) -> AsyncGenerator[int]:
             location / {{ return 200 "$server_protocol {said}"; }} }} }}"""
     )
     async with started(program, "-p", str(folder), "-c", str(config), "-e", "stderr") as process:
-        async with asyncio.timeout(10):
-            while True:
-                assert process.returncode is None, "nginx ended"
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.05)
-                else:
-                    writer.close()
-                    break
+        await accepting("127.0.0.1", port, ended=lambda: process.returncode is not None)
         yield port
 
 

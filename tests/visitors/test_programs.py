@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from runtime.tunnel.data import Kind
 from tests.localfleet.origin import expected
-from tests.visitors.programs import find, run
+from tests.visitors.programs import WAIT_S, find, run
 from tests.visitors.scene import LOCAL, SITE, Scene
 from tests.visitors.site import PAGE, Site, running
 
@@ -76,7 +76,7 @@ async def test_httpx(scene: Scene, kind: Kind) -> None:
         for http2 in (False, True):
             transport = httpx.AsyncHTTPTransport(verify=scene.trust(), http2=http2)
             extensions = {"sni_hostname": SITE}
-            async with httpx.AsyncClient(transport=transport, timeout=20) as visitor:
+            async with httpx.AsyncClient(transport=transport, timeout=WAIT_S) as visitor:
                 url = f"https://{scene.address}:{scene.port}"
                 headers = {"host": f"{SITE}:{scene.port}"}
                 answers = await asyncio.gather(
@@ -117,7 +117,7 @@ async def test_websockets(scene: Scene, kind: Kind) -> None:
                 await socket.send(message)
                 assert await socket.recv() == message
             waiting = await socket.ping()
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, WAIT_S)
 
 
 @contextlib.asynccontextmanager

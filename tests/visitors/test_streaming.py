@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -15,20 +14,21 @@ import pytest
 
 from runtime.tunnel.data import Kind
 from tests.tunnel.rig import blocks, client_hello, count_and_send, listening, sha256_of
-from tests.visitors.programs import find, started, state
+from tests.visitors.programs import WAIT_S, find, started, state
 from tests.visitors.scene import SITE, Scene
 from tests.visitors.site import Site, running
 
 pytestmark = pytest.mark.integration
 EVENTS = 20
-BULK = int(os.environ.get("VISITORS_BULK_MIB", "64")) << 20  # bytes each way; 1024 for the full gibibyte
+MIB = 1 << 20
+BULK = {"tls": 1024 * MIB, "http": 128 * MIB, "https": 128 * MIB}  # bytes each way
 
 
 async def one_by_one(site: Site, events: AsyncIterator[bytes]) -> None:
     """Let one event out at a time; each has to arrive before the next exists."""
     for number in range(EVENTS):
         site.tick.release()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(WAIT_S):
             assert await anext(events) == b"id: %d\ndata: event %d\n\n" % (number, number)
 
 
@@ -41,7 +41,7 @@ async def test_events_come_one_by_one(scene: Scene, kind: Kind, http2: bool) -> 
         await scene.publish({SITE: scene.origin(kind, port, pins=pins)})
         transport = httpx.AsyncHTTPTransport(verify=scene.trust(), http2=http2)
         async with (
-            httpx.AsyncClient(transport=transport, timeout=20) as visitor,
+            httpx.AsyncClient(transport=transport, timeout=WAIT_S) as visitor,
             visitor.stream(
                 "GET",
                 f"https://{scene.address}:{scene.port}/events",
@@ -105,7 +105,7 @@ async def test_the_origin_may_end_first_and_still_gets_everything(scene: Scene) 
             writer.write(bytes(100_000))
             await writer.drain()
         writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_S):
             assert await got == hello + bytes(1_000_000)
 
 
@@ -135,7 +135,7 @@ async def test_close_notify_is_half_close(scene: Scene) -> None:
                     writer.write(outgoing.read())
                     return done if isinstance(done, bytes) else b""
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_S):
             await until_done("do_handshake")
             visitor.write(bytes(50_000))
             with contextlib.suppress(ssl.SSLWantReadError):
@@ -147,6 +147,7 @@ async def test_close_notify_is_half_close(scene: Scene) -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["tls", "http", "https"])
 async def test_bulk_arrives_unchanged_both_ways(scene: Scene, kind: Kind) -> None:
+    size = BULK[kind]
     tls = scene.certificate.server_context() if kind in ("tls", "https") else None
     async with listening(count_and_send, ssl=tls) as port:
         pins = [scene.certificate_sha256] if kind == "https" else []
@@ -155,19 +156,19 @@ async def test_bulk_arrives_unchanged_both_ways(scene: Scene, kind: Kind) -> Non
             scene.address, scene.port, ssl=scene.trust(), server_hostname=SITE, limit=1 << 20
         )
         began = time.monotonic()
-        writer.write(b"%d\n" % BULK)
-        for block in blocks(BULK, b"up"):
+        writer.write(b"%d\n" % size)
+        for block in blocks(size, b"up"):
             writer.write(block)
             await writer.drain()
-        assert await reader.readexactly(32) == sha256_of(blocks(BULK, b"up"))
+        assert await reader.readexactly(32) == sha256_of(blocks(size, b"up"))
         up, began = time.monotonic() - began, time.monotonic()
-        seen, left = hashlib.sha256(), BULK
+        seen, left = hashlib.sha256(), size
         while left:
             data = await reader.read(1 << 20)
             assert data, f"{left} bytes short"
             seen.update(data)
             left -= len(data)
-        assert seen.digest() == sha256_of(blocks(BULK, b"down"))
+        assert seen.digest() == sha256_of(blocks(size, b"down"))
         down = time.monotonic() - began
         writer.close()
-    state(f"{kind}: {BULK >> 20} MiB up in {up:.1f} s, down in {down:.1f} s")
+    state(f"{kind}: {size >> 20} MiB up in {up:.1f} s, down in {down:.1f} s")

@@ -73,7 +73,20 @@ def _quietly(_: str) -> None:
 async def bring_back(fleet: LocalFleet, server: str) -> None:
     """Start a server again and wait until both clients have found it."""
     await fleet.members[server].start()
-    await fleet.wait_for_sessions(server, len(CLIENTS), 30)
+    await fleet.wait_for_sessions(server, len(CLIENTS))
+
+
+async def back_from_silence(fleet: LocalFleet, server: str) -> None:
+    """Wait until a server that was frozen serves again.
+
+    One that was away for too long ends itself (its worker has said nothing); then it is started as its
+    supervisor would.
+    """
+    try:
+        await fleet.wait_for_sessions(server, len(CLIENTS))
+    except RuntimeError:
+        await fleet.members[server].stop()
+        await bring_back(fleet, server)
 
 
 def connected(port: int) -> set[str]:
