@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tests.corpus import cases
-from tests.fuzz import azure, eventlog, nitro, planted, snp, tdx, tpm, x509
+from tests.fuzz import azure, channel, documents, eventlog, nitro, planted, snp, tdx, tpm, tunnel, x509
 from tests.fuzz.target import Target
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         target.name: target
-        for module in (snp, x509, tdx, tpm, eventlog, azure, nitro)
+        for module in (snp, x509, tdx, tpm, eventlog, azure, nitro, documents, channel, tunnel)
         for target in module.TARGETS
     }
 )
