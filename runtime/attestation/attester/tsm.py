@@ -1,35 +1,42 @@
-"""Ask this machine's TEE for evidence, through the kernel's configfs-tsm. I/O: files under one folder.
+"""Ask the kernel's configfs-tsm for a report. I/O: files under one folder.
 
 Linux, Documentation/ABI/testing/configfs-tsm-report (6.7 and later, root only). One folder per request, made
 and removed with mkdir and rmdir; `generation` counts every write to it, so that a report made from somebody
-else's input is noticed. The host answers in hundreds of milliseconds and may say EBUSY: it all happens in a
-thread, and no try is repeated without end.
+else's input is noticed. The host answers in hundreds of milliseconds and may say EBUSY: no try is repeated
+without end.
 """
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
-from runtime.attestation.model import Evidence
 from runtime.errors import MalformedError, UnreachableError, UnsupportedTeeError
 
 TSM_ROOT = Path("/sys/kernel/config/tsm/report")
 REPORT_DATA_BYTES = 64
-MAX_BLOB_SIZE = 64 * 1024  # bytes; a report is 1,184 and a certificate table under 16 KiB
+MAX_BLOB_SIZE = 64 * 1024  # bytes; reports are under 8 KiB and a certificate table under 16 KiB
 ATTEMPTS = 6
 FIRST_PAUSE_S = 0.05  # doubled after each EBUSY: 1.55 s in all, under the channel's deadline
-_PROVIDER = "sev_guest"
 # EBUSY: the host limits the rate. EAGAIN: another writer. EINTR: a signal.
 _TRY_AGAIN = frozenset({errno.EBUSY, errno.EAGAIN, errno.EINTR})
+
+Provider = Literal["sev_guest", "tdx_guest"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the kernel got: the signed report or quote, and the table that the host added to it."""
+
+    provider: Provider
+    report: bytes
+    table: bytes  # empty: the host gave none
 
 
 class TsmFolder(Protocol):
@@ -56,7 +63,7 @@ class TsmFolder(Protocol):
 class ConfigFs:
     """`TsmFolder` on the real file system."""
 
-    root: Path
+    root: Path = TSM_ROOT
 
     def create(self, name: str) -> None:
         (self.root / name).mkdir()
@@ -80,66 +87,47 @@ class ConfigFs:
         (self.root / name).rmdir()
 
 
-class TsmAttester:
-    """SEV-SNP through configfs-tsm: report and, where the host gives one, its certificate table."""
+class Tsm:
+    """The kernel's reports, whichever TEE makes them. It blocks: `gate` runs it in a thread."""
 
-    def __init__(
-        self,
-        root: Path = TSM_ROOT,
-        *,
-        endorsements: Mapping[str, bytes] = MappingProxyType({}),
-        folder: TsmFolder | None = None,
-        first_pause_s: float = FIRST_PAUSE_S,
-    ) -> None:
-        """Use the mount point `root`; `endorsements` were fetched before and travel along."""
-        self.folder = ConfigFs(root) if folder is None else folder
-        self.endorsements = dict(endorsements)
-        self.first_pause_s = first_pause_s
-        self.one_at_a_time = asyncio.Lock()
+    def __init__(self, folder: TsmFolder, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self.folder, self._pause = folder, pause
 
-    def available(self) -> bool:
-        """Tell whether the kernel offers reports of this provider."""
+    def provider(self) -> Provider | None:
+        """Return who makes reports here, None if nobody does or it is none we know."""
         try:
             with _Request(self.folder) as request:
-                return request.text("provider") == _PROVIDER
+                found = request.text("provider")
         except OSError:
-            return False
+            return None
+        return next((known for known in get_args(Provider) if known == found), None)
 
-    async def collect(self, report_data: bytes) -> Evidence:
-        """Return the report for `report_data` at privilege level 0.
+    def report(self, report_data: bytes) -> Report:
+        """Return a report over 64 bytes; of SEV-SNP the one of privilege level 0.
 
         Raises: UnsupportedTeeError (no such device), UnreachableError (the host kept saying no),
         MalformedError (64 bytes wanted, or a blob is too large).
         """
         if len(report_data) != REPORT_DATA_BYTES:
             raise MalformedError("report data", f"is {len(report_data)} bytes, want {REPORT_DATA_BYTES}")
-        # Two requests at once make the host answer EBUSY to one: sessions and the endpoint wait here instead.
-        async with self.one_at_a_time:
-            return await asyncio.to_thread(self._collect, report_data)
-
-    def _collect(self, report_data: bytes) -> Evidence:
-        pause, last = self.first_pause_s, "no answer"
+        wait, last = FIRST_PAUSE_S, "no answer"
         for attempt in range(ATTEMPTS):
             if attempt:
-                time.sleep(pause)
-                pause *= 2
+                self._pause(wait)
+                wait *= 2
             try:
                 with _Request(self.folder) as request:
                     found = request.report(report_data)
             except OSError as error:
                 if error.errno not in _TRY_AGAIN:
-                    message = f"configfs-tsm: {error}"
+                    message = f"configfs-tsm: {error}; it wants root and a kernel of 6.7 or later in a TEE"
                     raise UnsupportedTeeError(message) from error
                 last = os.strerror(error.errno)
                 continue
             if found is not None:
-                report, table = found
-                own = {"cert_table": table} if table else {}
-                return Evidence(
-                    format="sev-snp", parts={"snp_report": report}, endorsements=own | self.endorsements
-                )
+                return found
             last = "another writer changed the request"
-        message = f"the host made no report in {ATTEMPTS} attempts: {last}"
+        message = f"the host made no report in {ATTEMPTS} attempts: {last}; try again later"
         raise UnreachableError(message)
 
 
@@ -167,15 +155,17 @@ class _Request:
         text = self.text("generation")
         return int(text) if text.isascii() and text.isdigit() else -1
 
-    def report(self, report_data: bytes) -> tuple[bytes, bytes] | None:
-        """Return report and certificate table, or None if the request was not ours alone."""
-        provider = self.text("provider")
-        if provider != _PROVIDER:
-            message = f"the kernel's report provider is {provider!r}, want {_PROVIDER!r}"
+    def report(self, report_data: bytes) -> Report | None:
+        """Return the report, or None if the request was not ours alone."""
+        named = self.text("provider")
+        provider = next((known for known in get_args(Provider) if known == named), None)
+        if provider is None:
+            message = f"the kernel's report provider is {named!r}, want one of {get_args(Provider)}"
             raise UnsupportedTeeError(message)
         start = self.generation()
         self.write("inblob", report_data)
-        self.write("privlevel", b"0")
+        if provider == "sev_guest":
+            self.write("privlevel", b"0")
         wanted = start + self.writes
         if start < 0 or self.generation() != wanted:
             return None
@@ -183,9 +173,9 @@ class _Request:
         table = self.blob("auxblob")
         if self.generation() != wanted:
             return None
-        if report is None:
+        if not report:
             raise UnsupportedTeeError("the kernel made no report")
-        return report, table or b""
+        return Report(provider=provider, report=report, table=table or b"")
 
     def blob(self, attribute: str) -> bytes | None:
         try:
