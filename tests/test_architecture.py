@@ -49,6 +49,12 @@ PURE = (
 )
 NOT_PURE = {
     "runtime/attestation/attester/tsm.py": "asks the kernel for reports",
+    "runtime/attestation/attester/gate.py": "runs what blocks in threads, under a deadline",
+    "runtime/attestation/attester/machine.py": "reads event logs",
+    "runtime/attestation/attester/measure.py": "extends RTMR3",
+    "runtime/attestation/attester/nitro.py": "makes the authorization value of a message",
+    "runtime/attestation/attester/azure.py": "waits for the paravisor",
+    "runtime/attestation/attester/metadata.py": "asks Azure's metadata service",
     "runtime/attestation/attester/tpm/device.py": "opens the TPM",
     "runtime/attestation/attester/tpm/commands.py": "asks the TPM, waits for it, makes nonces",
     "runtime/attestation/endorsements.py": "fetches what endorsers publish",

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from runtime import config
-from runtime.attestation.attester.tsm import TsmAttester
+from runtime.attestation.attester.choice import choose
+from runtime.attestation.attester.machine import Machine
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.commands import logs, member, verify
 from runtime.documents import settings as settings_document
 from runtime.documents.settings import Settings
-from runtime.errors import DocumentError, TunnelError, UnsupportedTeeError, UsageError
+from runtime.errors import DocumentError, TunnelError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,12 +90,7 @@ def _member(role: str) -> Callable[[argparse.Namespace], None]:
         if found.role_name != role:
             message = f"these are a {found.role_name}'s settings"
             raise UsageError(message, hint=f"run: tunnel {found.role_name} --settings {options.settings}")
-        attester = TsmAttester()
-        if not attester.available():
-            message = (
-                "no TEE that this release can attest with: /sys/kernel/config/tsm/report has no provider"
-            )
-            raise UnsupportedTeeError(message)
+        attester = choose(Machine())
         logs.to_stderr()
         with contextlib.suppress(KeyboardInterrupt):
             run_until_done(member.run(found, member.Parts(attester=attester, roots=HARDWARE_ROOTS)))

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.attester.tsm import TsmAttester
+from runtime.attestation.attester.machine import Machine
+from runtime.attestation.attester.tpm.device import FileDevice
+from runtime.attestation.attester.tsm import ConfigFs, Tsm
 from runtime.commands import main
 from runtime.documents.settings import MAX_SETTINGS_SIZE
 from runtime.errors import DocumentError, PeerError, Problem, TunnelError, UnsupportedTeeError
@@ -86,11 +88,16 @@ def test_the_wrong_role_is_told_the_right_command(
 
 @pytest.mark.parametrize(("verb", "file"), [("server", SERVER), ("client", CLIENT)])
 def test_without_a_tee_nothing_starts(
-    verb: str, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    verb: str,
+    file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(TsmAttester, "available", lambda _: False)
+    bare = Machine(tsm=Tsm(ConfigFs(tmp_path / "no")), device=FileDevice(tmp_path / "no"))
+    monkeypatch.setattr(main, "Machine", lambda: bare)
     assert run(verb, "--settings", str(file)) == 20
-    assert "no TEE" in capsys.readouterr().err
+    assert "nothing to attest with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["server"], ["server", "--simulation", "x"]])

@@ -49,7 +49,7 @@ class AzureAttester:
     async def collect(self, report_data: bytes) -> Evidence:
         """Return the renewed report, the quote, and on TDX the host's quote of the report.
 
-        Raises: UnreachableError (the report does not take up our binder), UnsupportedTeeError, MalformedError.
+        Raises: UnreachableError (the report takes up no binder of ours), UnsupportedTeeError, MalformedError.
         """
         if len(report_data) != USER_DATA_BYTES:
             raise MalformedError("report data", f"is {len(report_data)} bytes, want {USER_DATA_BYTES}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from runtime.errors import UnreachableError
 
@@ -29,7 +29,7 @@ class Turn:
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run what blocks, and return what it returns."""
         running = asyncio.get_running_loop().run_in_executor(None, work)
-        self.running = running
+        self.running = cast("asyncio.Future[object]", running)
         return await asyncio.shield(running)
 
 
@@ -51,8 +51,9 @@ class Gate:
             message = f"{self.waiting} requests for evidence of this machine wait already: try again later"
             raise UnreachableError(message)
         self.waiting += 1
+        deadline = asyncio.timeout(self.deadline_s)
         try:
-            async with asyncio.timeout(self.deadline_s) as deadline:
+            async with deadline:
                 await self._lock.acquire()
                 turn = Turn()
                 try:

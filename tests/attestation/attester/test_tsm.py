@@ -1,143 +1,107 @@
-"""configfs-tsm as the kernel behaves: generation, EBUSY, foreign writers; a folder per request."""
+"""configfs-tsm as the kernel behaves: generation, EBUSY, foreign writers, providers; a folder per request."""
 
 from __future__ import annotations
 
-import errno
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from runtime.attestation.attester import tsm as attester
-from runtime.attestation.attester.tsm import ConfigFs, TsmAttester
+from runtime.attestation.attester import tsm
+from runtime.attestation.attester.tsm import ConfigFs, Report, Tsm
+from runtime.attestation.tees.snp import cert_table
 from runtime.errors import MalformedError, TunnelError, UnreachableError, UnsupportedTeeError
+from tests.fakes.tsm import FakeTsm
 
 DATA = bytes(range(64))
 
 
-@dataclass
-class FakeTsm:
-    """The kernel's side: attributes appear with the folder, and every write is counted."""
-
-    provider: str = "sev_guest"
-    report: bytes | None = b"REPORT"
-    table: bytes | None = b"TABLE"
-    busy: int = 0  # reads of outblob that fail with EBUSY first
-    foreign_writes: int = 0  # requests during which somebody else writes
-    refuses: str = ""  # the attribute that cannot be written
-    open: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    seen: list[dict[str, bytes]] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-
-    def create(self, name: str) -> None:
-        if name in self.open:
-            raise FileExistsError(errno.EEXIST, "exists", name)
-        self.open[name] = {"generation": b"0"}
-        self.names.append(name)
-
-    def write(self, name: str, attribute: str, data: bytes) -> None:
-        if attribute == self.refuses:
-            raise OSError(errno.EINVAL, "invalid", attribute)
-        self.open[name][attribute] = data
-        self._count(name)
-
-    def read(self, name: str, attribute: str, limit: int) -> bytes:
-        if attribute == "provider":
-            return self.provider.encode() + b"\n"
-        if attribute == "generation":
-            return self.open[name]["generation"] + b"\n"
-        if attribute == "outblob":
-            if self.busy:
-                self.busy -= 1
-                raise OSError(errno.EBUSY, "busy", attribute)
-            if self.foreign_writes:
-                self.foreign_writes -= 1
-                self._count(name)
-        value = {"outblob": self.report, "auxblob": self.table}[attribute]
-        if value is None:
-            raise FileNotFoundError(errno.ENOENT, "missing", attribute)
-        return value[: limit + 1]
-
-    def remove(self, name: str) -> None:
-        self.seen.append(self.open.pop(name))
-
-    def _count(self, name: str) -> None:
-        self.open[name]["generation"] = b"%d" % (int(self.open[name]["generation"]) + 1)
+def test_report_and_table_of_the_chip() -> None:
+    fake = FakeTsm()
+    assert fake.asked().report(DATA) == Report(provider="sev_guest", report=b"REPORT", table=b"TABLE")
+    assert fake.open == {}
+    assert fake.seen == [{"generation": b"2", "inblob": DATA, "privlevel": b"0"}]
 
 
-def asking(tsm: FakeTsm, **options: bytes) -> TsmAttester:
-    return TsmAttester(folder=tsm, first_pause_s=0.0, endorsements=options)
-
-
-async def test_report_and_table_become_evidence() -> None:
-    tsm = FakeTsm()
-    evidence = await asking(tsm, crl=b"CRL").collect(DATA)
-    assert (evidence.format, evidence.parts) == ("sev-snp", {"snp_report": b"REPORT"})
-    assert evidence.endorsements == {"cert_table": b"TABLE", "crl": b"CRL"}
-    assert tsm.open == {}
-    assert tsm.seen == [{"generation": b"2", "inblob": DATA, "privlevel": b"0"}]
+def test_a_td_quote_has_neither_level_nor_table() -> None:
+    fake = FakeTsm(provider="tdx_guest", table=None)
+    assert fake.asked().report(DATA) == Report(provider="tdx_guest", report=b"REPORT", table=b"")
+    assert fake.seen == [{"generation": b"1", "inblob": DATA}]
 
 
 @pytest.mark.parametrize("table", [None, b""])
-async def test_a_host_may_have_no_table(table: bytes | None) -> None:
-    assert (await asking(FakeTsm(table=table)).collect(DATA)).endorsements == {}
+def test_a_host_may_have_no_table(table: bytes | None) -> None:
+    assert FakeTsm(table=table).asked().report(DATA).table == b""
 
 
-async def test_each_request_has_a_folder_of_its_own() -> None:
-    tsm = FakeTsm(busy=2)
-    await asking(tsm).collect(DATA)
-    await asking(tsm).collect(DATA)
-    assert len(set(tsm.names)) == 4
-    assert tsm.open == {}
+@pytest.mark.parametrize("order", ["bytes_le", "bytes"], ids=["as UEFI writes GUIDs", "as AWS does"])
+def test_the_table_is_handed_on_as_the_verifier_reads_it(order: str) -> None:
+    from uuid import UUID
+
+    guid = getattr(UUID("a8074bc2-a25a-483e-aae6-39c045a0b8a1"), order)
+    table = guid + (48).to_bytes(4, "little") + (4).to_bytes(4, "little") + bytes(24) + b"VLEK"
+    assert cert_table.parse(FakeTsm(table=table).asked().report(DATA).table) == {"vlek": b"VLEK"}
 
 
-async def test_a_busy_host_is_asked_again_but_not_for_ever() -> None:
-    assert (await asking(FakeTsm(busy=attester.ATTEMPTS - 1)).collect(DATA)).parts["snp_report"] == b"REPORT"
-    tsm = FakeTsm(busy=99)
-    with pytest.raises(UnreachableError):
-        await asking(tsm).collect(DATA)
-    assert len(tsm.names) == attester.ATTEMPTS
-    assert tsm.open == {}
+def test_each_request_has_a_folder_of_its_own() -> None:
+    fake = FakeTsm(busy=2)
+    fake.asked().report(DATA)
+    fake.asked().report(DATA)
+    assert len(set(fake.names)) == 4
+    assert fake.open == {}
 
 
-async def test_a_foreign_writer_is_noticed() -> None:
-    assert (await asking(FakeTsm(foreign_writes=1)).collect(DATA)).parts["snp_report"] == b"REPORT"
+def test_a_busy_host_is_asked_again_but_not_for_ever() -> None:
+    pauses: list[float] = []
+    asked = Tsm(FakeTsm(busy=tsm.ATTEMPTS - 1), pause=pauses.append)
+    assert asked.report(DATA).report == b"REPORT"
+    assert pauses == [tsm.FIRST_PAUSE_S * 2**n for n in range(tsm.ATTEMPTS - 1)]
+    fake = FakeTsm(busy=99)
+    with pytest.raises(UnreachableError, match="try again later"):
+        fake.asked().report(DATA)
+    assert len(fake.names) == tsm.ATTEMPTS
+    assert fake.open == {}
+
+
+def test_a_foreign_writer_is_noticed() -> None:
+    assert FakeTsm(foreign_writes=1).asked().report(DATA).report == b"REPORT"
     with pytest.raises(UnreachableError, match="another writer"):
-        await asking(FakeTsm(foreign_writes=99)).collect(DATA)
+        FakeTsm(foreign_writes=99).asked().report(DATA)
 
 
 @pytest.mark.parametrize(
-    ("tsm", "error"),
+    ("fake", "error"),
     [
-        (FakeTsm(provider="tdx_guest"), UnsupportedTeeError),
+        (FakeTsm(provider="arm_cca_guest"), UnsupportedTeeError),
         (FakeTsm(report=None), UnsupportedTeeError),
+        (FakeTsm(report=b""), UnsupportedTeeError),
         (FakeTsm(refuses="privlevel"), UnsupportedTeeError),
-        (FakeTsm(report=bytes(attester.MAX_BLOB_SIZE + 1)), MalformedError),
-        (FakeTsm(table=bytes(attester.MAX_BLOB_SIZE + 1)), MalformedError),
+        (FakeTsm(report=bytes(tsm.MAX_BLOB_SIZE + 1)), MalformedError),
+        (FakeTsm(table=bytes(tsm.MAX_BLOB_SIZE + 1)), MalformedError),
     ],
-    ids=["tdx", "no report", "privilege level", "large report", "large table"],
+    ids=["another TEE", "no report", "empty report", "privilege level", "large report", "large table"],
 )
-async def test_other_answers_are_errors_of_ours(tsm: FakeTsm, error: type[TunnelError]) -> None:
+def test_other_answers_are_errors_of_ours(fake: FakeTsm, error: type[TunnelError]) -> None:
     with pytest.raises(error):
-        await asking(tsm).collect(DATA)
-    assert tsm.open == {}
+        fake.asked().report(DATA)
+    assert fake.open == {}
 
 
 @pytest.mark.parametrize("size", [0, 63, 65])
-async def test_report_data_is_64_bytes(size: int) -> None:
+def test_report_data_is_64_bytes(size: int) -> None:
     with pytest.raises(MalformedError):
-        await asking(FakeTsm()).collect(bytes(size))
+        FakeTsm().asked().report(bytes(size))
 
 
-def test_available_asks_the_provider(tmp_path: Path) -> None:
-    assert asking(FakeTsm()).available()
-    assert not asking(FakeTsm(provider="tdx_guest")).available()
-    assert not TsmAttester(tmp_path / "nothing").available()
+def test_the_provider_is_one_we_know_or_none(tmp_path: Path) -> None:
+    assert FakeTsm().asked().provider() == "sev_guest"
+    assert FakeTsm(provider="tdx_guest").asked().provider() == "tdx_guest"
+    assert FakeTsm(provider="arm_cca_guest").asked().provider() is None
+    assert Tsm(ConfigFs(tmp_path / "nothing")).provider() is None
 
 
-async def test_no_device_is_unsupported(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedTeeError):
-        await TsmAttester(tmp_path / "nothing").collect(DATA)
+def test_no_device_is_unsupported(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedTeeError, match=r"kernel of 6\.7"):
+        Tsm(ConfigFs(tmp_path / "nothing")).report(DATA)
 
 
 def test_the_real_folder_reads_and_writes_files(tmp_path: Path) -> None:
@@ -152,3 +116,11 @@ def test_the_real_folder_reads_and_writes_files(tmp_path: Path) -> None:
     (tmp_path / "one" / "inblob").unlink()
     folder.remove("one")
     assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.skipif(not tsm.TSM_ROOT.is_dir(), reason="this kernel has no configfs-tsm")
+def test_the_kernel_s_own() -> None:
+    asked = Tsm(ConfigFs())
+    if asked.provider() is None:
+        pytest.skip("configfs-tsm is there and has no provider: no TEE")
+    assert len(asked.report(DATA).report) > 64

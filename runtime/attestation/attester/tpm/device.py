@@ -7,8 +7,10 @@ a time.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +19,7 @@ from typing import Protocol, Self
 from runtime.attestation.attester.tpm.wire import HEADER_BYTES, MAX_RESPONSE_BYTES
 from runtime.errors import MalformedError, UnreachableError, UnsupportedTeeError
 
+_BACKLOG_PAUSE_S = 0.01
 RESOURCE_MANAGER = Path("/dev/tpmrm0")
 SOCKET_TIMEOUT_S = 20.0  # making an RSA key takes seconds; the kernel's own limits are longer still
 
@@ -94,14 +97,20 @@ class SocketDevice:
         target = ("127.0.0.1", self.address) if isinstance(self.address, int) else str(self.address)
         made = socket.socket(family, socket.SOCK_STREAM)
         made.settimeout(self.timeout_s)
-        try:
-            made.connect(target)
-        except OSError as error:
-            made.close()
-            message = f"the software TPM at {self.address} does not answer: {error}"
-            raise UnreachableError(message) from error
-        self._socket = made
-        return self
+        deadline = time.monotonic() + self.timeout_s
+        while True:
+            try:
+                made.connect(target)
+            except OSError as error:
+                # swtpm lets one wait: EAGAIN means that it has not come to the one before us yet.
+                if error.errno == errno.EAGAIN and time.monotonic() < deadline:
+                    time.sleep(_BACKLOG_PAUSE_S)
+                    continue
+                made.close()
+                message = f"the software TPM at {self.address} does not answer: {error}"
+                raise UnreachableError(message) from error
+            self._socket = made
+            return self
 
     def __exit__(self, *_: object) -> None:
         if self._socket is not None:
@@ -109,6 +118,8 @@ class SocketDevice:
             self._socket = None
 
     def present(self) -> bool:
+        if not isinstance(self.address, int):
+            return self.address.is_socket()
         try:
             with self:
                 return True
