@@ -27,7 +27,7 @@ RH_OWNER, RH_NULL, RS_PW, RH_ENDORSEMENT = 0x40000001, 0x40000007, 0x40000009, 0
 
 
 class Code(IntEnum):
-    """TPM_CC, Part 2 table 12, and AWS's vendor command (docs/protocol.md, Attesters)."""
+    """TPM_CC, Part 2 table 12, and AWS's vendor command (`attester.nitro`)."""
 
     NV_UNDEFINE_SPACE = 0x122
     NV_DEFINE_SPACE = 0x12A
