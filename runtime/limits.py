@@ -44,6 +44,8 @@ class Limits:
     own_visitors: int = _limit(64, 1, 4096, "tunnel_name_busy")  # of the tunnel name: health checks, lookers
     own_visitor_s: float = _limit(10.0, 1.0, 60.0, "tunnel_name_deadline")  # evidence takes a second
     half_closed_s: float = _limit(300.0, 1.0, 86_400.0, "idle")  # a half-closed stream on which nothing moves
+    # Sent and not acknowledged: a phone may be out of reach for a while.
+    unacknowledged_s: float = _limit(120.0, 5.0, 3600.0, "visitor_lost")
     drain_s: float = _limit(30.0, 1.0, 300.0, "drained")  # what visitors get to finish
     own_askers: int = _limit(8, 1, 64, "evidence_busy")  # a TPM makes a few quotes a second
 

@@ -24,6 +24,7 @@ from runtime.channel.hello import Side
 from runtime.channel.messages import Message
 from runtime.errors import PeerError, UnreachableError
 from runtime.limits import Limits
+from runtime.sockets import tune
 
 ALPN = b"tunnel-session/1"
 EXPORT_SIZE = 32  # bytes
@@ -156,6 +157,7 @@ class ChannelTransport(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._made.set()
+        tune(transport, dead_s=self.limits.silent_s)
         if self._aborted:  # turned away by whoever accepted it, before asyncio got here
             self._transport.abort()
         else:

@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 
 from runtime.errors import MalformedError, PeerError
 from runtime.limits import Limits
+from runtime.sockets import tune
 from runtime.tunnel.frames import (
     HEADER_BYTES,
     MAX_STREAM,
@@ -71,8 +72,7 @@ class Mux(asyncio.Protocol):
         self._scheduled = self._blocked = self._closing = False
         self._going = self._peer_going = False
         self._error: PeerError | None = None
-        self._heard = True
-        self._silent_s = 0.0
+        self._heard_at = 0.0  # of the loop's clock
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------ for the owner
@@ -189,14 +189,16 @@ class Mux(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        tune(transport, dead_s=self.limits.silent_s)
         self._transport.set_write_buffer_limits(high=self.limits.high_water)
+        self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(self.limits.ping_s, self._tick)
         self._schedule()
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
-        self._heard = True
+        self._heard_at = self._loop.time()
         self.received_bytes += len(data)
         try:
             self._decoder.feed(data, self._on_frame)
@@ -348,15 +350,17 @@ class Mux(asyncio.Protocol):
         self._timer = None
         if self._closing:
             return
-        self._silent_s = 0.0 if self._heard else self._silent_s + self.limits.ping_s
-        if self._silent_s >= self.limits.silent_s:
-            self._error = PeerError("silent", f"nothing heard for {self._silent_s:.0f} s")
+        ping_s, silent_s = self.limits.ping_s, self.limits.silent_s
+        silence = self._loop.time() - self._heard_at
+        if silence >= silent_s:
+            self._error = PeerError("silent", f"nothing heard for {silence:.0f} s")
             self.abort()
             return
-        if not self._heard:
+        if silence >= ping_s:
             self.send_control(frame(FrameType.PING, 0, bytes(8)))
-        self._heard = False
-        self._timer = self._loop.call_later(self.limits.ping_s, self._tick)
+        # The next look is when there may be something to ask, and never later than the end of patience.
+        due = ping_s - silence if silence < ping_s else min(ping_s, silent_s - silence)
+        self._timer = self._loop.call_later(due, self._tick)
 
     def _stalled(self, waiting: int) -> None:
         if not self._closing:

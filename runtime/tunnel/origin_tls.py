@@ -63,7 +63,7 @@ class OriginTls:
         self._tls = pinned_context(protocol).wrap_bio(
             self._incoming, self._outgoing, server_side=False, server_hostname=hostname
         )
-        self._early: list[Chunk] | None = []  # until the handshake is done; bounded by the stream's credit
+        self._early: bytearray | None = bytearray()  # until the handshake is done; within the stream's credit
         self._over = self._ended_in = self._ended_out = False
         self._owed = 0  # plaintext taken from the visitor, not yet given back
         self._unsent = 0  # encrypted bytes that the socket has not consumed
@@ -78,7 +78,7 @@ class OriginTls:
             return
         self._owed += len(chunk)
         if self._early is not None:
-            self._early.append(chunk)
+            self._early += chunk
         else:
             self._encrypt(chunk)
 
@@ -160,10 +160,10 @@ class OriginTls:
             self._refuse(f"protocol is {spoken}, want {self._protocol}")
             return
         self._cancel_timer()
-        early, self._early = self._early or [], None
+        early, self._early = bytes(self._early or b""), None
         self._send()
-        for chunk in early:
-            self._encrypt(chunk)
+        if early:
+            self._encrypt(early)
         if self._ended_out:
             self._finish_out()
 

@@ -14,12 +14,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias, cast
 
 from runtime.limits import Limits
+from runtime.sockets import tune
 from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.stream import Far
 
 Connect: TypeAlias = Callable[[Callable[[], asyncio.Protocol]], Awaitable[object]]
 
-_KEEPALIVE_S = 60  # idle seconds before the kernel asks whether the other end still exists
 _RST_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 s
 
 
@@ -28,11 +28,11 @@ class SocketEnd(asyncio.Protocol):
 
     __slots__ = (
         "_active",
-        "_early",
         "_ended_in",
         "_ended_out",
         "_far",
         "_greeting",
+        "_held",
         "_limits",
         "_loop",
         "_lost",
@@ -52,7 +52,7 @@ class SocketEnd(asyncio.Protocol):
         self._greeting = greeting  # ours, before anything of the stream: no credit was spent on it
         self._far: Far | None = None
         self._transport: asyncio.Transport | None = None
-        self._early: list[Chunk] | None = None  # what came before the socket was connected; within the credit
+        self._held: bytearray | None = None  # what the socket cannot take yet; within the credit
         self._owed = 0  # written to the socket while it had no room: not yet consumed
         self._writable = True
         self._ended_in = False  # the socket will send us no more
@@ -69,7 +69,10 @@ class SocketEnd(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        _tune(self._transport)
+        tune(transport, dead_s=self._limits.unacknowledged_s)
+        # What does not fit into the kernel's buffer waits here, in one piece: as chunks of a transport a peer
+        # that sends byte by byte would make each cost a hundred.
+        self._transport.set_write_buffer_limits(high=0)
         if self._far is None and self._ended_in:  # given up while connecting
             self._transport.abort()
             return
@@ -77,11 +80,7 @@ class SocketEnd(asyncio.Protocol):
             self._loop.call_soon(self._pause_again)  # uvloop begins to read only after this method
         if self._greeting:
             self._transport.write(self._greeting)
-        early, self._early = self._early, None
-        for chunk in early or ():
-            self.data(chunk)
-        if self._ended_out:
-            self._finish_out()
+        self._write_held()
 
     def data_received(self, data: bytes) -> None:
         far = self._far
@@ -94,7 +93,8 @@ class SocketEnd(asyncio.Protocol):
         if self._far is not None:
             self._far.end()
         self._watch()
-        return not self._ended_out  # False lets the transport close itself once its buffer is sent
+        # False lets the transport close itself once its buffer is sent.
+        return not self._ended_out or self._held is not None
 
     def pause_writing(self) -> None:
         self._writable = False
@@ -104,6 +104,8 @@ class SocketEnd(asyncio.Protocol):
         owed, self._owed = self._owed, 0
         if owed and self._far is not None:
             self._far.consumed(owed)
+        if self._held is not None:
+            self._write_held()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -117,10 +119,10 @@ class SocketEnd(asyncio.Protocol):
     def data(self, chunk: Chunk) -> None:
         """See `StreamSink.data`."""
         transport = self._transport
-        if transport is None:
-            if self._early is None:
-                self._early = []
-            self._early.append(chunk)
+        if transport is None or self._owed:
+            if self._held is None:
+                self._held = bytearray()
+            self._held += chunk
             return
         if transport.is_closing():
             return
@@ -135,13 +137,14 @@ class SocketEnd(asyncio.Protocol):
     def end(self) -> None:
         """See `StreamSink.end`."""
         self._ended_out = True
-        if self._transport is not None:
+        if self._transport is not None and self._held is None:
             self._finish_out()
 
     def reset(self, code: ResetCode) -> None:
         """See `StreamSink.reset`. The socket gets a TCP reset: a cut must not look like an end."""
         del code
         self._far = None
+        self._held = None
         self._ended_in = True
         self._cancel_timer()
         if self._transport is not None:
@@ -173,6 +176,13 @@ class SocketEnd(asyncio.Protocol):
     def _pause_again(self) -> None:
         if self._paused:
             self.pause()
+
+    def _write_held(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            self.data(bytes(held))
+        if self._ended_out:
+            self._finish_out()
 
     def _finish_out(self) -> None:
         transport = self._transport
@@ -230,18 +240,6 @@ class Dialer:
         except (OSError, ValueError):  # TimeoutError is an OSError; a host that IDNA refuses, a ValueError
             end.reset(ResetCode.ORIGIN_UNREACHABLE)
             far.reset(ResetCode.ORIGIN_UNREACHABLE)
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    sock = cast("socket.socket | None", transport.get_extra_info("socket"))
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
-    except OSError:
-        return  # the peer has gone already: the loop is about to tell
 
 
 def write_eof(transport: asyncio.Transport) -> None:

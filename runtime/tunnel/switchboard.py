@@ -246,7 +246,7 @@ class Switchboard:
             loop=self._loop,
             limits=self._limits,
             accept=None,
-            on_closed=lambda mux, error: self._lost(session, served, mux),
+            on_closed=lambda mux, error: self._lost(session, served, mux, error),
             on_going=lambda mux: self._offer(session, served),
         )
         served.muxes.append(mux)
@@ -258,8 +258,10 @@ class Switchboard:
         self._offer(session, served)
         self._tell(Joined(session=session, connections=len(served.muxes)))
 
-    def _lost(self, session: SessionId, served: _Served, mux: Mux) -> None:
+    def _lost(self, session: SessionId, served: _Served, mux: Mux, error: PeerError | None) -> None:
         served.muxes.remove(mux)
+        if error is not None and self._sessions.get(session) is served:
+            self._refused[error.code] += 1  # a rule broken, or a peer that was lost
         self._received[served.member] += mux.received_bytes
         self._sent[served.member] += mux.sent_bytes
         self._offer(session, served)

@@ -56,6 +56,9 @@ class Loop:
         while self.soon:
             self.turn()
 
+    def time(self) -> float:
+        return self.now
+
     def sleep(self, seconds: float) -> None:
         end = self.now + seconds
         while due := sorted((entry for entry in self.timers if entry[0] <= end), key=lambda entry: entry[0]):
@@ -76,6 +79,9 @@ class Wire:
         self.writes = 0
         self.closed = self.aborted = self.blocked = False
         self.high = 0
+
+    def get_extra_info(self, name: str) -> None:
+        del name
 
     def set_write_buffer_limits(self, high: int) -> None:
         self.high = high

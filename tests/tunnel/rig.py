@@ -118,6 +118,7 @@ class Rig:
     def __init__(self, limits: Limits | None = None, **changes: Any) -> None:
         self.limits = limits or Limits()
         self.told: list[FromWorker] = []
+        self.session_id: bytes = SESSION
         self.worker = Worker(loop=asyncio.get_running_loop(), tell=self.told.append)
         self.origins = OriginTable({}, frozenset())
         self.connections: list[DataConnection] = []
