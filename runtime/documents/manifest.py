@@ -19,7 +19,7 @@ class Artefact:
     """One file that the bake made."""
 
     file: str
-    format: Literal["raw", "vhd", "gce-tar"]
+    format: Literal["raw", "vhd", "gce-tar", "uki", "sbom"]
     sha256: bytes
     size: int  # bytes
 

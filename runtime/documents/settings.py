@@ -32,6 +32,15 @@ class ServerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A static site that runs inside the client's VM."""
+
+    urls: tuple[str, ...]
+    sha256: bytes  # 32, of the tar
+    port: int  # on loopback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """How a tunnel client dials, and where its routes come from: exactly one of file and urls."""
 
@@ -39,6 +48,7 @@ class ClientSettings:
     reconnect_cap_s: float
     routes_file: str | None
     routes_urls: tuple[str, ...]
+    bundle: Bundle | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +144,15 @@ def _server(raw: dict[str, Any], problems: list[Problem]) -> ServerSettings:
 
 def _client(raw: dict[str, Any]) -> ClientSettings:
     part, routes = raw["client"], raw["client"]["routes"]
+    bundle = part.get("bundle")
     return ClientSettings(
         sessions_port=part["sessions_port"],
         reconnect_cap_s=float(part["reconnect_cap_s"]),
         routes_file=routes.get("file"),
         routes_urls=tuple(routes.get("urls", ())),
+        bundle=Bundle(urls=tuple(bundle["urls"]), sha256=bytes.fromhex(bundle["sha256"]), port=bundle["port"])
+        if bundle
+        else None,
     )
 
 

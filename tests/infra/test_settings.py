@@ -45,6 +45,7 @@ def test_a_client_reads_what_was_written(raw: dict[str, Any]) -> None:
         reconnect_cap_s=5.0,
         routes_file=None,
         routes_urls=("https://fleet.demo.test/routes.json",),
+        bundle=None,
     )
 
 

@@ -135,7 +135,11 @@ class SmallFleet:
     ) -> AsyncGenerator[TunnelClient, None]:
         """A running client."""
         settings = ClientSettings(
-            sessions_port=self.sessions_port, reconnect_cap_s=0.3, routes_file="", routes_urls=()
+            sessions_port=self.sessions_port,
+            reconnect_cap_s=0.3,
+            routes_file="",
+            routes_urls=(),
+            bundle=None,
         )
         client = TunnelClient(
             settings=settings,

@@ -1,0 +1,1 @@
+"""Predict what firmware, stub and kernel will measure of an image. Pure."""

@@ -1,0 +1,46 @@
+"""What a test has to see from inside a booted image: sockets that listen, what is writable. I/O.
+
+Run by the test variant's unit alone; a release image holds no unit that asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+_LISTEN = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07", "raw": "07", "raw6": "07"}
+
+
+def lines(root: Path) -> Iterator[str]:
+    """Yield one line of JSON per thing, each with its kind."""
+    for family, state in _LISTEN.items():
+        for local, inode in _sockets(root / "proc/net" / family, state):
+            yield json.dumps({"kind": "socket", "family": family, "local": local, "inode": inode})
+    for point, system, options in _mounts(root / "proc/self/mounts"):
+        writable = "rw" in options.split(",")
+        yield json.dumps({"kind": "mount", "at": point, "type": system, "writable": writable})
+    yield json.dumps({"kind": "lockdown", "value": _text(root / "sys/kernel/security/lockdown")})
+    yield json.dumps({"kind": "cmdline", "value": _text(root / "proc/cmdline")})
+    yield json.dumps({"kind": "memory", "value": _text(root / "proc/meminfo").splitlines()[:3]})
+
+
+def _sockets(path: Path, state: str) -> Iterator[tuple[str, str]]:
+    for row in _text(path).splitlines()[1:]:
+        fields = row.split()
+        if len(fields) > 9 and fields[3] == state:
+            address, _, port = fields[1].rpartition(":")
+            yield f"{address}:{int(port, 16)}", fields[9]
+
+
+def _mounts(path: Path) -> Iterator[tuple[str, str, str]]:
+    for row in _text(path).splitlines():
+        _, point, system, options, *_ = row.split()
+        yield point, system, options
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,37 @@
+"""What programs need, read from this machine's own and from broken ones."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from images import elf
+from runtime.errors import MalformedError
+
+PROGRAM = Path(sys.executable).resolve().read_bytes()
+
+
+def test_a_real_program_needs_the_c_library() -> None:
+    assert "libc.so.6" in elf.needed(PROGRAM)
+
+
+def test_what_is_no_program_needs_nothing() -> None:
+    assert elf.needed(b"#!/bin/sh\n") == ()
+
+
+def test_the_closure_names_what_is_missing() -> None:
+    with pytest.raises(MalformedError, match=r"libc\.so\.6"):
+        elf.closure([PROGRAM], lambda _: None)
+    assert "libc.so.6" in elf.closure([PROGRAM], lambda _: b"")
+
+
+@given(st.integers(6, 0x400), st.binary(min_size=1, max_size=16))
+def test_bytes_are_read_or_refused(at: int, patch: bytes) -> None:
+    head = PROGRAM[:4096]
+    with contextlib.suppress(MalformedError):
+        elf.needed(head[:at] + patch + head[at + len(patch) :])
