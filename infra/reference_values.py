@@ -20,40 +20,113 @@ _FLOORS: Mapping[SnpProduct, Mapping[str, int]] = {
     "Milan": {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219},
     "Genoa": {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84},
 }
-_NO_ID_BLOCK = "0" * 96  # no ID block: the clouds' launch has none, and ours adds none
+_NO_ID_BLOCK = _ZERO = "0" * 96  # no ID block, no owner's configuration: the clouds' launch has none
+# Intel's TCB recovery that both TCB info and QE identity have to have reached: set 19 was current in 2025.
+_EVALUATION_NUMBER = 19
+_XFAM = "0x602e7"  # x87, SSE, AVX, AVX-512, PKRU, AMX: what real quotes of the clouds show
+_FORMATS: Mapping[tuple[str, str], str] = {
+    ("aws", "sev-snp"): "aws-snp-nitrotpm",
+    ("azure", "sev-snp"): "azure-snp",
+    ("azure", "tdx"): "azure-tdx",
+    ("gcp", "sev-snp"): "gcp-snp",
+    ("gcp", "tdx"): "gcp-tdx",
+}
 
 
 def reference_values(
     machines: Iterable[Machine], opt_in: Mapping[SnpProduct, str], *, simulated: bool
 ) -> dict[str, Any]:
-    """Return the document's `reference_values` for these machines.
+    """Return the document's `reference_values` for these machines, by evidence format.
 
-    A simulated fleet has no hardware: its TEEs may name any product and signer of the table.
+    A simulated fleet has no hardware: its TEEs may name any product of the table. What a configuration does
+    not know (Google's project ids) stays an empty list, which accepts nothing until the owner fills it.
     """
-    snp = [machine for machine in machines if machine.tee == "sev-snp"]
-    if not snp and not simulated:
-        return {}
-    products = {machine.product for machine in snp if machine.product is not None}
-    regions = sorted({machine.region for machine in snp if machine.cloud == "aws"})
-    # Shared EC2 hosts sign with AWS's VLEK, which names the region; everybody else with the chip's VCEK.
-    signers = ["vcek"] if simulated or any(machine.cloud != "aws" for machine in snp) else []
+    if simulated:
+        return {"sev-snp": {"snp": _snp(_FLOORS, ["vcek"], [], opt_in)}}
+    found: dict[tuple[str, str], list[Machine]] = {}
+    for machine in machines:
+        found.setdefault((machine.cloud, machine.tee), []).append(machine)
     return {
-        "snp": {
-            "report_versions": [3, 5],
-            "signers": [*signers, *(["vlek"] if regions else [])],
-            "csp_ids": [f"CN=cc-{region}.amazonaws.com" for region in regions],
-            "products": {
-                name: {"min_tcb": dict(floor), "opt_in": opt_in.get(name)}
-                for name, floor in _FLOORS.items()
-                if simulated or name in products
-            },
-            "guest_policy": {"smt": "allowed", "cxl": "forbidden", "min_abi": "0.0", "require": []},
-            "platform_require": ["alias_check_complete"],
-            "provisional_firmware": False,
-            "min_guest_svn": 0,
-            "id_key_digests": [_NO_ID_BLOCK],
-            "author_key_digests": [_NO_ID_BLOCK],
-            "required_mitigations": "0x0",
-            "revocation": "when_present",
-        }
+        _FORMATS[cloud, tee]: _values(cloud, tee, entries, opt_in)
+        for (cloud, tee), entries in sorted(found.items())
+    }
+
+
+def _values(
+    cloud: str, tee: str, machines: list[Machine], opt_in: Mapping[SnpProduct, str]
+) -> dict[str, Any]:
+    regions = sorted({machine.region for machine in machines})
+    if tee == "tdx":
+        # Azure's paravisor handles #VE itself; elsewhere a host could inject it.
+        processor: dict[str, Any] = {"tdx": _tdx(sept_ve_disable=cloud != "azure")}
+    else:
+        products = {machine.product for machine in machines if machine.product is not None}
+        # Shared EC2 hosts sign with AWS's VLEK, which names the region; everybody else with the chip's VCEK.
+        signer, csp_ids = (
+            ("vlek", [f"CN=cc-{region}.amazonaws.com" for region in regions])
+            if cloud == "aws"
+            else ("vcek", [])
+        )
+        processor = {"snp": _snp(products, [signer], csp_ids, opt_in)}
+    match cloud:
+        case "aws":
+            provider: dict[str, Any] = {"nitrotpm": {"regions": regions, "max_age_s": 300, "max_skew_s": 60}}
+        case "azure":
+            provider = {
+                "azure": {
+                    "console": "allowed",
+                    "ak_certificates": "when_present",
+                    "ak_revocation": "when_present",
+                }
+            }
+        case _:
+            zones = sorted({machine.zone for machine in machines})
+            provider = {
+                "gce": {
+                    "projects": [],
+                    "zones": zones,
+                    "endorsed_firmware": {"min_svn": 1},
+                    "ak_revocation": "when_present",
+                }
+            }
+    return processor | provider
+
+
+def _snp(
+    products: Iterable[SnpProduct], signers: list[str], csp_ids: list[str], opt_in: Mapping[SnpProduct, str]
+) -> dict[str, Any]:
+    wanted = set(products)
+    return {
+        "report_versions": [3, 5],
+        "signers": signers,
+        "csp_ids": csp_ids,
+        "products": {
+            name: {"min_tcb": dict(floor), "opt_in": opt_in.get(name)}
+            for name, floor in _FLOORS.items()
+            if name in wanted
+        },
+        "guest_policy": {"smt": "allowed", "cxl": "forbidden", "min_abi": "0.0", "require": []},
+        "platform_require": ["alias_check_complete"],
+        "provisional_firmware": False,
+        "min_guest_svn": 0,
+        "id_key_digests": [_NO_ID_BLOCK],
+        "author_key_digests": [_NO_ID_BLOCK],
+        "required_mitigations": "0x0",
+        "revocation": "when_present",
+    }
+
+
+def _tdx(*, sept_ve_disable: bool) -> dict[str, Any]:
+    return {
+        "min_evaluation_number": _EVALUATION_NUMBER,
+        "statuses": ["UpToDate"],
+        "out_of_date_grace_days": 0,
+        "refused_advisories": [],
+        "mrseam": "any_signed_by_intel",
+        "mrconfigid": _ZERO,
+        "mrowner": _ZERO,
+        "mrownerconfig": _ZERO,
+        "xfam_allowed": _XFAM,
+        "sept_ve_disable": sept_ve_disable,
+        "allow": ["cached_keys", "dynamic_platform", "smt"],  # what the clouds' multi-socket hosts are
     }

@@ -100,6 +100,7 @@ LOOP_TASKS = {
 
 MAKERS = {
     "Claims": ("runtime/attestation/tees/*",),
+    "MachineClaims": ("runtime/attestation/tees/composites/*",),
     "AttestationResult": ("runtime/attestation/policy.py",),
 }
 

@@ -32,7 +32,8 @@ _AK: Mapping[str, int] = {  # from the key's own certificate up; the second auth
     "ak_authority_2": _CERTIFICATE,
     "ak_root": _CERTIFICATE,
     "ak_crl": _LIST,  # of the key's issuer
-    "ak_authority_crl": _LIST,  # of the root
+    "ak_authority_1_crl": _LIST,  # of that authority's issuer
+    "ak_authority_2_crl": _LIST,
 }
 _GOOGLE: Mapping[str, int] = {"launch_endorsement": 32 * 1024}
 _LOGGED: Mapping[str, int] = {"event_log": _LOG}

@@ -188,6 +188,8 @@ class Reason(StrEnum):
     MITIGATIONS = "mitigations"
     MEASUREMENT = "measurement"
     IMAGE = "image"
+    REGION = "region"
+    EVENT_LOG = "event_log"
     GRADE = "grade"
     PURPOSE = "purpose"
 
@@ -359,7 +361,9 @@ class AttestationResult:
 
     member: str
     role: Role
-    grade: Grade
+    format: str  # of the evidence
+    grade: Grade  # who measured the image
+    instance_grade: Grade  # who says which machine this is; on Google's TDX another one
     purpose: Literal["production", "test"]
     image: str | None  # None only under a waiver of image.measured
     instance: str

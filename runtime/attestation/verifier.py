@@ -3,7 +3,7 @@
     1 read the fleet document (once per document)
     2 is the document in force, does it know these settings, is the role right?
     3 read the evidence; does the document accept its kind?
-    4 is it true? (`tees`: signatures and chain)
+    4 is it true, all parts of it together? (`tees`: signatures, chains, ties)
     5 is it what the owner wants? (`policy`)
 
 Each step lists all of its failed checks and is the end for what fails in it: strangers cost a hash and a
@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from runtime.attestation import model, policy
-from runtime.attestation.model import AttestationResult, Evidence, Findings, Reason, TrustRoot
-from runtime.attestation.tees import TEES
+from runtime.attestation.member_policy import Subject
+from runtime.attestation.model import AttestationResult, Evidence, Findings, Reason
+from runtime.attestation.tees import TEES, Root
 from runtime.documents import fleet, times
 from runtime.documents.fleet import FleetDocument, Member, Role
 from runtime.errors import DocumentError, MalformedError
@@ -37,7 +38,7 @@ class AppraisalRequest:
     settings_digest: bytes  # 32, from the peer's hello
     role: Role  # in which the peer acts
     document: bytes  # payload of the fleet document whose envelope the caller has verified
-    roots: tuple[TrustRoot, ...]
+    roots: tuple[Root, ...]
     now: int  # Unix seconds
 
 
@@ -53,8 +54,8 @@ def appraise(request: AppraisalRequest) -> AttestationResult:
     member = find_member(document, request.settings_digest, request.role, request.now)  # 2
     evidence = model.decode(request.evidence)  # 3
     _check_accepted(document, evidence)
-    claims = TEES[evidence.format].verify(evidence, request.roots, request.now)  # 4
-    subject = policy.Subject(
+    claims = TEES[evidence.format].verify(evidence, request.binder, request.roots, request.now)  # 4
+    subject = Subject(
         member=member,
         role=request.role,
         binder=request.binder,
@@ -120,14 +121,5 @@ def find_member(document: FleetDocument, settings_digest: bytes, role: Role, now
 
 def _check_accepted(document: FleetDocument, evidence: Evidence) -> None:
     findings = Findings()
-    accepted = {"sev-snp": document.reference_values.snp is not None}
-    findings.require(
-        accepted.get(evidence.format, False),
-        f"{evidence.format}.accepted",
-        Reason.DOCUMENT,
-        expected=", ".join(name for name, ok in accepted.items() if ok) or "no format at all",
-        actual=evidence.format,
-        source="the fleet document",
-        remedy="add the Reference Values of this kind of TEE to the fleet document",
-    )
+    policy.accepts(findings, evidence.format, document)
     findings.settle()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.attestation.attester import Attester
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.tees import Root
 from runtime.channel.appraiser import Appraiser
 from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
@@ -73,7 +73,7 @@ class Party:
     owner_keys: tuple[bytes, ...]  # of the settings: whose signature makes an owner
     attester: Attester
     appraiser: Appraiser
-    roots: tuple[TrustRoot, ...]
+    roots: tuple[Root, ...]
     documents: Documents
     clock: Clock
     limits: Limits

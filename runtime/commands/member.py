@@ -22,7 +22,8 @@ from typing import Any
 from runtime import config
 from runtime.attestation import model
 from runtime.attestation.attester import Attester
-from runtime.attestation.model import AttestationResult, TrustRoot
+from runtime.attestation.model import AttestationResult
+from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.appraiser import ProcessAppraiser
 from runtime.channel.boot_key import BootKey
@@ -46,7 +47,7 @@ class Parts:
     """What differs between a TEE and a simulated one."""
 
     attester: Attester
-    roots: tuple[TrustRoot, ...]
+    roots: tuple[Root, ...]
 
 
 async def run(settings: Settings, parts: Parts) -> None:

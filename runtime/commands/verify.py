@@ -23,7 +23,8 @@ from cryptography import x509
 
 from runtime import config
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult, TrustRoot
+from runtime.attestation.model import AttestationResult
+from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of
 from runtime.clock import TrustedClock
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer with JSON")
 
 
-def verb(options: argparse.Namespace, roots: tuple[TrustRoot, ...]) -> None:
+def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     """Run the verb. Raises: TunnelError."""
     keys = tuple(_key(text) for text in options.owner_key)
     try:
@@ -76,7 +77,7 @@ def verb(options: argparse.Namespace, roots: tuple[TrustRoot, ...]) -> None:
 
 
 async def attest(
-    host: str, port: int, envelope: bytes, owner_keys: tuple[bytes, ...], roots: tuple[TrustRoot, ...]
+    host: str, port: int, envelope: bytes, owner_keys: tuple[bytes, ...], roots: tuple[Root, ...]
 ) -> AttestationResult:
     """Attest the server at one address. Raises: TunnelError."""
     payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, owner_keys)

@@ -6,6 +6,7 @@ not listed here under the digest of its settings is nobody.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +20,13 @@ from runtime.errors import DocumentError, Problem
 WHAT = "fleet document"
 MAX_LIFE_S = 90 * times.DAY_S
 
+_INSTANCES: Mapping[str, tuple[str, str]] = MappingProxyType(  # those that are not a cloud's own spelling
+    {
+        "chip_id": (r"[0-9a-f]{128}", "a chip id of 128 lower-case hexadecimal digits"),
+        "tpm_ak_name": (r"000b[0-9a-f]{64}", "a TPM name: 000b and 64 lower-case hexadecimal digits"),
+    }
+)
+
 Role = Literal["server", "client"]
 Grade = Literal["H", "P", "V", "N", "T"]
 GRADES: tuple[Grade, ...] = ("H", "P", "V", "N", "T")  # strongest first
@@ -28,7 +36,7 @@ GRADES: tuple[Grade, ...] = ("H", "P", "V", "N", "T")  # strongest first
 class Instance:
     """The one machine that a member runs on, as its platform's evidence names it."""
 
-    kind: Literal["aws_instance_id", "azure_vm_unique_id", "gcp_instance_id", "chip_id"]
+    kind: Literal["aws_instance_id", "azure_vm_unique_id", "gcp_instance_id", "chip_id", "tpm_ak_name"]
     value: str
 
 
@@ -137,7 +145,6 @@ def read(data: bytes) -> FleetDocument:
 
 
 def _reference_values(raw: dict[str, Any], problems: list[Problem]) -> ReferenceValues:
-    snp = raw["reference_values"].get("snp")
     return ReferenceValues(
         images=tuple(
             reference_values.image(entry, _time(entry["not_after"], f"$.images[{index}].not_after", problems))
@@ -149,7 +156,7 @@ def _reference_values(raw: dict[str, Any], problems: list[Problem]) -> Reference
             )
             for index, entry in enumerate(raw["firmware"])
         ),
-        snp=reference_values.snp(snp) if snp is not None else None,
+        formats=reference_values.formats(raw["reference_values"]),
     )
 
 
@@ -168,24 +175,25 @@ def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> No
                 )
             seen.setdefault(value, index)
     for index, member in enumerate(members):
-        instance = member["instance"]
-        if instance["kind"] == "chip_id" and not _is_chip_id(instance["value"]):
+        pattern, wanted = _INSTANCES.get(member["instance"]["kind"], (r".+", "text"))
+        value = member["instance"]["value"]
+        # All-zero is what a VLEK-signed report carries for every chip: it names no machine.
+        if not re.fullmatch(pattern, value) or set(value) == {"0"}:
             problems.append(
-                Problem(
-                    f"$.members[{index}].instance.value",
-                    "want a chip id of 128 lower-case hexadecimal digits",
-                )
+                Problem(f"$.members[{index}].instance.value", f"is {value[:80]!r}, want {wanted}")
             )
-
-
-def _is_chip_id(text: str) -> bool:
-    # All-zero is what a VLEK-signed report carries for every chip: it names no machine.
-    return len(text) == 128 and set(text) <= set("0123456789abcdef") and set(text) != {"0"}
 
 
 def _check_test_only(raw: dict[str, Any], problems: list[Problem]) -> None:
     if raw["purpose"] == "test":
         return
+    if "qemu-tpm" in raw["reference_values"]:
+        problems.append(Problem("$.reference_values.qemu-tpm", 'only purpose "test" accepts a software TPM'))
+    problems += [
+        Problem(f"$.members[{index}].instance.kind", 'is "tpm_ak_name", which only purpose "test" may name')
+        for index, member in enumerate(raw["members"])
+        if member["instance"]["kind"] == "tpm_ak_name"
+    ]
     problems += [
         Problem(f"$.least_grade.{role}", 'is "T", which only purpose "test" may ask for')
         for role, grade in raw["least_grade"].items()

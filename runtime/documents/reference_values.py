@@ -10,6 +10,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from runtime.documents import platform_values
+from runtime.documents.platform_values import (
+    AzureReferenceValues,
+    GceReferenceValues,
+    NitroReferenceValues,
+    QemuReferenceValues,
+    TdxReferenceValues,
+)
+
 SnpProduct = Literal["Milan", "Genoa", "Turin"]
 
 
@@ -22,15 +31,18 @@ class Image:
     not_after: int  # Unix seconds
     snp_launch: tuple[bytes, ...]  # launch digests that cover the whole image, 48 bytes each
     registers: Mapping[str, bytes]  # pcr4_sha256, pcr11_sha256, pcr4_sha384, pcr11_sha384
+    rtmr1: tuple[bytes, ...]  # of a TDX guest, 48 bytes each: its boot programs
+    rtmr2: tuple[bytes, ...]  # what they loaded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """One accepted launch digest of a cloud's firmware: it says nothing about our image."""
+    """One accepted value of what a provider's firmware measures to: it says nothing about our image."""
 
     name: str
-    platform: Literal["snp"]
-    measurement: bytes  # 48
+    format: str  # of evidence
+    register: Literal["snp_measurement", "mrtd", "rtmr0", "pcr7_sha256", "pcr7_sha384"]
+    value: bytes  # 48; of pcr7_sha256 32
     not_after: int  # Unix seconds
 
 
@@ -64,12 +76,40 @@ class SnpReferenceValues:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FormatValues:
+    """The rules for evidence of one format; the schema says which of them each format has."""
+
+    snp: SnpReferenceValues | None
+    tdx: TdxReferenceValues | None
+    nitrotpm: NitroReferenceValues | None
+    azure: AzureReferenceValues | None
+    gce: GceReferenceValues | None
+    qemu: QemuReferenceValues | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceValues:
-    """The accepted images and firmware, and the rules of each TEE the fleet uses."""
+    """The accepted images and firmware, and the rules of each evidence format the fleet uses."""
 
     images: tuple[Image, ...]
     firmware: tuple[Firmware, ...]
-    snp: SnpReferenceValues | None  # None: SEV-SNP evidence is refused
+    formats: Mapping[str, FormatValues]  # evidence of any other format is refused
+
+
+def formats(raw: dict[str, Any]) -> Mapping[str, FormatValues]:
+    """Build from the schema-checked object of `$.reference_values`."""
+    return MappingProxyType({name: _format(part) for name, part in raw.items()})
+
+
+def _format(raw: dict[str, Any]) -> FormatValues:
+    return FormatValues(
+        snp=snp(raw["snp"]) if "snp" in raw else None,
+        tdx=platform_values.tdx(raw["tdx"]) if "tdx" in raw else None,
+        nitrotpm=platform_values.nitrotpm(raw["nitrotpm"]) if "nitrotpm" in raw else None,
+        azure=platform_values.azure(raw["azure"]) if "azure" in raw else None,
+        gce=platform_values.gce(raw["gce"]) if "gce" in raw else None,
+        qemu=platform_values.qemu(raw["qemu"]) if "qemu" in raw else None,
+    )
 
 
 def image(raw: dict[str, Any], not_after: int) -> Image:
@@ -81,8 +121,10 @@ def image(raw: dict[str, Any], not_after: int) -> Image:
         not_after=not_after,
         snp_launch=tuple(bytes.fromhex(value) for value in measurements.get("snp_launch", ())),
         registers=MappingProxyType(
-            {name: bytes.fromhex(value) for name, value in measurements.items() if name != "snp_launch"}
+            {name: bytes.fromhex(value) for name, value in measurements.items() if isinstance(value, str)}
         ),
+        rtmr1=tuple(bytes.fromhex(value) for value in measurements.get("rtmr1", ())),
+        rtmr2=tuple(bytes.fromhex(value) for value in measurements.get("rtmr2", ())),
     )
 
 
@@ -90,14 +132,15 @@ def firmware(raw: dict[str, Any], not_after: int) -> Firmware:
     """Build from the schema-checked object of `$.firmware[]`."""
     return Firmware(
         name=raw["name"],
-        platform=raw["platform"],
-        measurement=bytes.fromhex(raw["measurement"]),
+        format=raw["format"],
+        register=raw["register"],
+        value=bytes.fromhex(raw["value"]),
         not_after=not_after,
     )
 
 
 def snp(raw: dict[str, Any]) -> SnpReferenceValues:
-    """Build from the schema-checked object of `$.reference_values.snp`."""
+    """Build from the schema-checked object of `snp`."""
     policy = raw["guest_policy"]
     major, minor = policy["min_abi"].split(".")
     return SnpReferenceValues(

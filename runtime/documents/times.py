@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 DAY_S = 86_400
+LATEST = 253_402_300_799  # the last second of the year 9999, after which no date is written
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from tests.attestation.scene import Scene
+from tests.fakes import machines
 from tests.fakes.amd import FakeAmd
+from tests.fakes.machines import FakeMachine
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,9 @@ def scene(amd: FakeAmd) -> Callable[..., Scene]:
         return Scene(**(right | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def platforms(amd: FakeAmd) -> Mapping[str, FakeMachine]:
+    """Return one machine of each platform, by evidence format."""
+    return machines.every(amd)

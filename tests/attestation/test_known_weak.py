@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from runtime.attestation import known_weak
-from runtime.attestation.tees import TEES
+from runtime.attestation.tees.snp import SnpTee
 from tests.attestation.scene import Scene
 from tests.fakes import snp_report
 from tests.fakes.amd import FakeAmd
@@ -17,7 +17,7 @@ GENOA_OLD = {**snp_report.TCBS["Genoa"], "snp": 0x16}
 
 
 def weak_ids(scene: Scene) -> set[str]:
-    claims = TEES["sev-snp"].verify(scene.evidence(), scene.amd.roots(), NOW)
+    claims = SnpTee().verify(scene.evidence(), scene.amd.roots(), NOW)
     return {entry.id for entry in known_weak.weaknesses(claims)}
 
 

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.attestation import x509_path
 from runtime.attestation.model import Claims, Evidence, Findings, Reason
-from runtime.attestation.tees import TEES
-from runtime.attestation.tees.snp import cert_table, report, vek
+from runtime.attestation.tees.snp import SnpTee, cert_table, report, vek
 from runtime.attestation.tees.snp.report import Report
 from runtime.attestation.tees.snp.vek import VekClaims
 from runtime.attestation.x509_path import Certificate, Names, Path
@@ -49,7 +48,7 @@ class Subject:
         return Evidence(format="sev-snp", parts={"snp_report": self.report}, endorsements=endorsements)
 
     def verify(self) -> Claims:
-        return TEES["sev-snp"].verify(self.evidence(), cases.anchors().pins, self.now)
+        return SnpTee().verify(self.evidence(), cases.anchors().pins, self.now)
 
 
 def subject(case: Case, leaf: Certificate | None = None) -> Subject:

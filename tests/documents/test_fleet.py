@@ -33,7 +33,7 @@ def test_reads_the_example_whole() -> None:
     assert document.expires_at - document.issued_at == 14 * 86_400
     assert document.least_grade == {"server": "V", "client": "V", "key_receiver": "P"}
     assert [member.name for member in document.members] == ["aws-1", "client-1"]
-    assert document.reference_values.snp is not None
+    assert document.reference_values.formats["azure-tdx"].tdx is not None
     assert document.digest.hex() != fleet.read(EXAMPLE + b" ").digest.hex()
 
 
@@ -185,7 +185,10 @@ def test_only_a_test_fleet_accepts_what_only_a_test_proves(role: str) -> None:
 
 
 def test_without_snp_values_there_is_no_snp_policy_at_all() -> None:
-    assert fleet.read(without("fleet", "reference_values", "snp")).reference_values.snp is None
+    assert (
+        fleet.read(without("fleet", "reference_values", "gcp-snp")).reference_values.formats.get("gcp-snp")
+        is None
+    )
 
 
 def test_problems_of_meaning_come_together() -> None:

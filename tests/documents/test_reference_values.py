@@ -12,7 +12,11 @@ from runtime.documents import reference_values
 from tests.documents.damage import example
 
 RAW = json.loads(example("fleet"))
-SNP = RAW["reference_values"]["snp"]
+SNP = {
+    **RAW["reference_values"]["azure-snp"]["snp"],
+    "products": RAW["reference_values"]["aws-snp-nitrotpm"]["snp"]["products"]
+    | RAW["reference_values"]["azure-snp"]["snp"]["products"],
+}
 
 
 def test_an_image_splits_launch_digests_from_registers() -> None:
@@ -28,7 +32,11 @@ def test_an_image_splits_launch_digests_from_registers() -> None:
 
 def test_firmware_keeps_its_name_and_digest() -> None:
     firmware = reference_values.firmware(RAW["firmware"][0], 9)
-    assert (firmware.name, firmware.platform, len(firmware.measurement)) == ("aws/uefi m6a.large", "snp", 48)
+    assert (firmware.name, firmware.register, len(firmware.value)) == (
+        "aws/uefi m6a.large",
+        "snp_measurement",
+        48,
+    )
 
 
 def test_snp_values_keep_every_word_of_the_owner() -> None:

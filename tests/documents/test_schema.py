@@ -104,5 +104,5 @@ def test_a_long_wrong_value_is_shown_short() -> None:
 def test_a_pattern_without_a_description_and_a_union_of_types_are_spelt_out() -> None:
     message = problems(_fleet, changed("fleet", "waivers", to=[{"check": "A B"}]))["$.waivers[0].check"]
     assert message == 'is "A B", want id of the check that may fail'
-    floor = ("reference_values", "snp", "products", "Milan", "opt_in")
+    floor = ("reference_values", "gcp-snp", "snp", "products", "Milan", "opt_in")
     assert "want" in problems(_fleet, changed("fleet", *floor, to=1))["$." + ".".join(floor)]

@@ -83,7 +83,7 @@ def fleet_document(
             }
         ],
         "firmware": [],
-        "reference_values": {"snp": snp_values(products, **(snp or {}))},
+        "reference_values": {"sev-snp": {"snp": snp_values(products, **(snp or {}))}},
         "members": [
             {
                 "name": member.name,

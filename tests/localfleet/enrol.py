@@ -34,7 +34,7 @@ def test_document(
     for image in document["images"]:
         image["measurements"] = {"snp_launch": [measurement.hex()]}
         lines.append(f"images[{image['id']}].measurements = the simulated TEE's {measurement.hex()[:16]}…")
-    document["reference_values"]["snp"] |= {
+    document["reference_values"]["sev-snp"]["snp"] |= {
         "report_versions": [3, 5],
         "signers": ["vcek"],
         "csp_ids": [],
@@ -45,7 +45,7 @@ def test_document(
         "required_mitigations": "0x0",
         "revocation": "when_present",
     }
-    lines.append(f"reference_values.snp = what the simulated chips show ({', '.join(products)})")
+    lines.append(f"reference_values.sev-snp.snp = what the simulated chips show ({', '.join(products)})")
     for member in document["members"]:
         was = f"{member['instance']['kind']} {member['instance']['value']}"
         member["instance"] = {"kind": "chip_id", "value": chip_ids[member["name"]].hex()}

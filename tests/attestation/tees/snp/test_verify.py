@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.attestation.model import Claims, Evidence, EvidenceRefusedError, Reason
-from runtime.attestation.roots import HARDWARE_ROOTS
-from runtime.attestation.tees import TEES
+from runtime.attestation.roots import AMD_ROOTS
+from runtime.attestation.tees.snp import SnpTee
 from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.attestation.scene import Scene
@@ -27,7 +27,7 @@ Scenes = Callable[..., Scene]
 
 
 def verify(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> Claims:
-    return TEES["sev-snp"].verify(evidence, amd.roots(), now)
+    return SnpTee().verify(evidence, amd.roots(), now)
 
 
 def refused(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> dict[str, Reason]:
@@ -108,19 +108,17 @@ def test_all_missing_certificates_are_named(amd: FakeAmd) -> None:
 def test_missing_endorsements_are_named_by_amd_s_paths(amd: FakeAmd) -> None:
     chip = amd.chip("genuine", "Turin")
     bare = Evidence(format="sev-snp", parts=chip.evidence().parts, endorsements={})
-    paths = {ref.name: ref.path for ref in TEES["sev-snp"].endorsements_needed(bare)}
+    paths = {ref.name: ref.path for ref in SnpTee().endorsements_needed(bare)}
     assert paths == {
         "intermediate": "/vcek/v1/Turin/cert_chain",
         "root": "/vcek/v1/Turin/cert_chain",
         "crl": "/vcek/v1/Turin/crl",
         "vek": f"/vcek/v1/Turin/{chip.chip_id[:8].hex()}?fmcSPL=00&blSPL=01&teeSPL=00&snpSPL=02&ucodeSPL=71",
     }
-    assert TEES["sev-snp"].endorsements_needed(chip.evidence()) == ()
-    assert TEES["sev-snp"].endorsements_needed(amd.chip("genuine", "Milan").evidence(version=2)) == ()
+    assert SnpTee().endorsements_needed(chip.evidence()) == ()
+    assert SnpTee().endorsements_needed(amd.chip("genuine", "Milan").evidence(version=2)) == ()
     vlek = amd.chip("genuine", signer="vlek").evidence()
-    assert {ref.name for ref in TEES["sev-snp"].endorsements_needed(changed(vlek, vek=None, crl=None))} == {
-        "crl"
-    }
+    assert {ref.name for ref in SnpTee().endorsements_needed(changed(vlek, vek=None, crl=None))} == {"crl"}
 
 
 # One thing wrong at a time
@@ -128,9 +126,9 @@ def test_missing_endorsements_are_named_by_amd_s_paths(amd: FakeAmd) -> None:
 
 def test_a_root_that_is_not_pinned(amd: FakeAmd) -> None:
     evidence = amd.chip("genuine").evidence()
-    for roots in (HARDWARE_ROOTS, (), (amd.root("Milan"),)):
+    for roots in (AMD_ROOTS, (), (amd.root("Milan"),)):
         with pytest.raises(EvidenceRefusedError) as caught:
-            TEES["sev-snp"].verify(evidence, roots, NOW)
+            SnpTee().verify(evidence, roots, NOW)
         assert [check.id for check in caught.value.checks] == ["chain.root"]
 
 

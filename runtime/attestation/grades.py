@@ -1,0 +1,73 @@
+"""The grade: who measured the image, computed from the parts that held and never from a label. Pure.
+
+H   the CPU's TDX module measured it, and the firmware's configuration (RTMR0, ACPI among it) is pinned
+P   Microsoft's paravisor, inside of the TEE
+V   the provider's hypervisor; the CPU encrypts the memory. So is a TD whose RTMR0 nobody pinned: its host
+    could have run code of its own in the guest's kernel by way of ACPI
+N   the provider's hypervisor, and nothing protects the memory; or nobody at all, under a waiver
+T   a test root, a software TPM, or settings that only the host vouches for
+"""
+
+from __future__ import annotations
+
+from runtime.attestation.image_policy import Booted
+from runtime.attestation.model import Findings, Reason
+from runtime.attestation.tees import MachineClaims
+from runtime.documents.fleet import GRADES, FleetDocument, Grade, Role
+
+
+def of_image(claims: MachineClaims, booted: Booted) -> Grade:
+    """Return who measured what was booted."""
+    if _test_only(claims):
+        return "T"
+    if booted.image is None:
+        return "N"
+    if claims.paravisor is not None:
+        return "P"
+    if claims.tdx is not None:
+        return "H" if booted.rtmr0_pinned else "V"
+    return "V" if claims.snp is not None else "N"
+
+
+def of_instance(claims: MachineClaims) -> Grade:
+    """Return who says which machine this is."""
+    if _test_only(claims):
+        return "T"
+    if claims.paravisor is not None:
+        return "P"
+    return "V" if claims.snp is not None or claims.tdx is not None else "N"
+
+
+def _test_only(claims: MachineClaims) -> bool:
+    return claims.simulated or (claims.registers is None and claims.tdx is None)
+
+
+def check(
+    findings: Findings, claims: MachineClaims, booted: Booted, role: Role, document: FleetDocument
+) -> Grade:
+    """Note whether the roots are of hardware, and whether the grade is enough for the role; return it."""
+    findings.require(
+        not claims.simulated or document.purpose == "test",
+        "purpose.root",
+        Reason.PURPOSE,
+        expected="a root of hardware",
+        actual="no root at all: a software TPM" if not claims.roots else "a root of tests",
+        source="the pinned root",
+        remedy='only a fleet document with "purpose": "test" accepts simulated TEEs',
+    )
+    grade, least = of_image(claims, booted), document.least_grade[role]
+    findings.require(
+        GRADES.index(grade) <= GRADES.index(least),
+        "grade.least",
+        Reason.GRADE,
+        expected=f"at least {least} for a {role}",
+        actual=grade + _why(claims, grade),
+        source="who measured the image",
+        remedy="choose a platform of a better grade, or lower least_grade"
+        + ("; list RTMR0 in firmware for grade H" if claims.tdx is not None and grade == "V" else ""),
+    )
+    return grade
+
+
+def _why(claims: MachineClaims, grade: Grade) -> str:
+    return " (RTMR0 is not one that the owner listed)" if claims.tdx is not None and grade == "V" else ""

@@ -1,0 +1,72 @@
+"""QEMU with a software TPM: nobody vouches for its key but the fleet document that names it. Pure.
+
+Grade T, under `purpose: test` only. What it proves is that the image's boot chain measures what it should.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from runtime.attestation.binding import tpm_qualifying
+from runtime.attestation.model import EndorsementRef, Evidence, Findings, Reason
+from runtime.attestation.tees.composites import gather
+from runtime.attestation.tees.composites.claims import BootRegisters, MachineClaims, Root
+from runtime.attestation.tees.tpm import attest, public, quote
+
+FOREVER = 253_402_300_799  # Unix seconds: a key in a document ends with the document
+_WHAT = "attestation key of the software TPM"
+
+
+def ak_name(area: bytes) -> bytes:
+    """Return the TPM name of a TPM2B_PUBLIC: nameAlg and the hash of the public area (Part 1, section 16)."""
+    algorithm = area[4:6]
+    return algorithm + hashlib.sha256(area[2:]).digest()
+
+
+class QemuTpm:
+    """`qemu-tpm`."""
+
+    def endorsements_needed(self, evidence: Evidence) -> tuple[EndorsementRef, ...]:
+        """Name nothing: nobody endorses a software TPM."""
+        return ()
+
+    def verify(self, evidence: Evidence, binder: bytes, roots: tuple[Root, ...], now: int) -> MachineClaims:
+        """Return what the software TPM said. Raises: EvidenceRefusedError, MalformedError."""
+        findings = Findings()
+        area = evidence.parts["ak_public"]
+        key = public.load_tpm2b(area, _WHAT)
+        findings.require(
+            key.is_attestation_key and key.name_algorithm == attest.SHA256,
+            "ak.attributes",
+            Reason.SIGNER,
+            expected="a restricted signing key that cannot leave its TPM, named with SHA-256",
+            actual=f"attributes {key.attributes:#010x}, nameAlg {key.name_algorithm:#06x}",
+            source="the public area of the attestation key",
+            remedy="create the key as an attestation key: fixedTPM, fixedParent, restricted, sign",
+        )
+        claims = quote.check(
+            findings,
+            gather.quote_evidence(evidence.parts),
+            gather.quote_demand(tpm_qualifying(binder)),
+            key.key,
+        )
+        registers = BootRegisters(bank="sha256", values=claims.pcrs, source="a software TPM")
+        log_checked = gather.explained(findings, evidence, registers)
+        findings.settle()
+        return MachineClaims(
+            format=evidence.format,
+            bindings=(),  # the quote was held against the binder above
+            snp=None,
+            tdx=None,
+            paravisor=None,
+            nitro=None,
+            instance=None,
+            ak=None,
+            ak_name=ak_name(area),
+            launch=None,
+            registers=registers,
+            log_checked=log_checked,
+            roots=(),
+            endorsed_until=FOREVER,
+            newest_endorsement=0,
+        )

@@ -1,0 +1,1 @@
+"""What Google signs about its own firmware: `protobuf` reads, `launch_endorsement` decides."""

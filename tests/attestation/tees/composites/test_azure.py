@@ -1,0 +1,72 @@
+"""Azure: report, runtime data and quote hang together by the attestation key, or are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from runtime.attestation.tees.composites.azure import AzureSnp, AzureTdx
+from runtime.errors import MalformedError
+from tests.attestation.platforms import appraise, document, refused
+from tests.fakes import azure, machines, tpm
+from tests.fakes.amd import FakeAmd
+from tests.fakes.machines import FakeMachine
+
+BOTH = ["azure-snp", "azure-tdx"]
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_the_paravisors_word_is_accepted(platforms: Mapping[str, FakeMachine], form: str) -> None:
+    result = appraise(platforms[form])
+    assert (result.image, result.instance) == ("test-image", azure.VM_UNIQUE_ID)
+
+
+def test_both_depths_of_microsofts_path(amd: FakeAmd) -> None:
+    for deep in (True, False):
+        assert appraise(machines.azure_snp(amd, deep=deep)).member == "client-1"
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_the_quote_of_another_machine_is_refused(platforms: Mapping[str, FakeMachine], form: str) -> None:
+    assert set(refused(platforms[form], ak=tpm.rsa_key("another"))) == {"quote.signature"}
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_each_part_carries_the_binder(platforms: Mapping[str, FakeMachine], form: str) -> None:
+    assert set(refused(platforms[form], binder=bytes(64))) == {"hcl.user_data", "quote.qualifying_data"}
+    stale = {"user-data": "00" * 64}
+    assert set(refused(platforms[form], runtime=stale)) == {"hcl.user_data"}
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_certificates_are_asked_for_unless_the_owner_does_without(
+    platforms: Mapping[str, FakeMachine], form: str
+) -> None:
+    none: dict[str, None] = dict.fromkeys(machines.AK_PATH)
+    assert set(refused(platforms[form], endorsements=none)) == {"ak.certified"}
+    optional = document(platforms[form], values={"azure": {"ak_certificates": "when_present"}})
+    result = appraise(platforms[form], optional, endorsements=none)
+    assert any("Microsoft certified" in gap for gap in result.not_proven)
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_runtime_data_that_no_hardware_covers_is_not_read(
+    platforms: Mapping[str, FakeMachine], form: str
+) -> None:
+    failed = refused(platforms[form], covered=b"something else")
+    assert set(failed) == {"hcl.runtime_data"}
+
+
+def test_a_report_of_the_other_hardware_is_malformed(platforms: Mapping[str, FakeMachine]) -> None:
+    other = platforms["azure-tdx"].evidence().parts["hcl_report"]
+    with pytest.raises(MalformedError):
+        appraise(platforms["azure-snp"], parts={"hcl_report": other})
+
+
+def test_amds_endorsements_can_be_fetched_for_the_report_inside(
+    platforms: Mapping[str, FakeMachine],
+) -> None:
+    evidence = platforms["azure-snp"].evidence(endorsements={"crl": None})
+    assert [ref.name for ref in AzureSnp().endorsements_needed(evidence)] == ["crl"]
+    assert AzureTdx().endorsements_needed(platforms["azure-tdx"].evidence()) == ()

@@ -1,0 +1,99 @@
+"""Parts are tried one after the other; revocation lists are the authorities' own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation.tees.composites import gather
+from runtime.errors import MalformedError
+from tests.attestation.platforms import appraise, document, refused
+from tests.fakes import intel, tpm, tpm_certificates
+from tests.fakes.machines import AK, FakeMachine
+
+GCP = "gcp-tdx"
+PATH = tpm_certificates.google(AK.public_key())
+NOW = datetime.fromtimestamp(intel.NOW, UTC)
+
+
+def revocations(depth: int, key: Any, *revoked: int, days: int = 1, delta: bool = False) -> bytes:
+    """Return the list of the authority `depth` above the leaf."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(PATH.specs[depth].subject)
+        .last_update(NOW - timedelta(days=1))
+        .next_update(NOW + timedelta(days=days, hours=1))
+    )
+    for serial in revoked:
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build()
+        builder = builder.add_revoked_certificate(entry)
+    if delta:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+MIDDLE: rsa.RSAPrivateKey = tpm.rsa_key("google intermediate")
+ROOT: rsa.RSAPrivateKey = tpm.rsa_key("google root")
+LISTS = {"ak_crl": revocations(1, MIDDLE), "ak_authority_1_crl": revocations(2, ROOT)}
+SERIALS = [x509.load_der_x509_certificate(der).serial_number for der in PATH.ders()]
+
+
+def test_lists_for_every_certificate_count_as_looked_at(platforms: Mapping[str, FakeMachine]) -> None:
+    strict = document(platforms[GCP], values={"gce": {"ak_revocation": "required"}})
+    result = appraise(platforms[GCP], strict, endorsements=LISTS)
+    assert not any("not revoked" in gap for gap in result.not_proven)
+    assert result.endorsed_until <= intel.NOW + 25 * 3600
+    for missing in LISTS:
+        kept = {name: data for name, data in LISTS.items() if name != missing}
+        assert set(refused(platforms[GCP], strict, endorsements=kept)) == {"ak.revocation"}
+
+
+@pytest.mark.parametrize(
+    ("lists", "check"),
+    [
+        ({"ak_crl": revocations(1, MIDDLE, SERIALS[0])}, "ak.crl.revoked"),
+        ({"ak_authority_1_crl": revocations(2, ROOT, SERIALS[1])}, "ak.authority_1_crl.revoked"),
+        ({"ak_crl": revocations(1, ROOT)}, "ak.crl.signature"),
+        ({"ak_crl": revocations(2, MIDDLE)}, "ak.crl.signature"),
+        ({"ak_crl": revocations(1, ec.generate_private_key(ec.SECP256R1()))}, "ak.crl.signature"),
+        ({"ak_crl": revocations(1, MIDDLE, delta=True)}, "ak.crl.signature"),
+    ],
+)
+def test_a_list_that_names_a_certificate_or_is_not_the_authoritys(
+    platforms: Mapping[str, FakeMachine], lists: dict[str, bytes], check: str
+) -> None:
+    assert set(refused(platforms[GCP], endorsements=lists)) == {check}
+
+
+def test_a_list_that_has_ended(platforms: Mapping[str, FakeMachine]) -> None:
+    short = {"ak_crl": revocations(1, MIDDLE, days=0)}
+    assert set(refused(platforms[GCP], now=intel.NOW + 3600, endorsements=short)) == {"ak.crl.dates"}
+
+
+def test_what_refuses_leaves_its_checks_behind_a_prefix() -> None:
+    findings = Findings()
+
+    def refuse() -> int:
+        inner = Findings()
+        inner.require(False, "x.y", Reason.TCB, expected="E", actual="A", source="S", remedy="R")
+        inner.settle()
+        return 1
+
+    assert gather.attempt(findings, lambda: 7) == 7
+    assert gather.attempt(findings, refuse, "p.") is None
+    assert [(check.id, check.ok, check.remedy) for check in findings.checks] == [("p.x.y", False, "R")]
+    with pytest.raises(EvidenceRefusedError):
+        gather.held(findings, None)
+
+
+def test_nothing_is_held_that_is_not_there() -> None:
+    assert gather.held(Findings(), 7) == 7
+    with pytest.raises(MalformedError):
+        gather.held(Findings(), None)

@@ -1,0 +1,110 @@
+"""Google's endorsement of firmware: under the pinned root, now, signed, about this technology."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.tees.google import launch_endorsement
+from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT
+from runtime.errors import MalformedError
+from tests.fakes import google, tpm, tpm_certificates
+
+NOW = google.SIGNED_AT + 86_400
+ONE, TWO = b"\x01" * 48, b"\x02" * 48
+GOOD = google.endorsement(google.golden(snp=[ONE, TWO], tdx=[ONE]))
+
+
+def refused(data: bytes, *, now: int = NOW, roots: Any = None) -> set[str]:
+    with pytest.raises(EvidenceRefusedError) as caught:
+        launch_endorsement.verify(data, "snp", (google.pin(),) if roots is None else roots, now)
+    return {check.id for check in caught.value.checks}
+
+
+def test_measurements_version_and_times() -> None:
+    claims = launch_endorsement.verify(GOOD, "snp", (google.pin(),), NOW)
+    assert (claims.svn, claims.measurements) == (2, {ONE, TWO})
+    assert claims.newest_endorsement == google.SIGNED_AT
+    assert launch_endorsement.verify(GOOD, "tdx", (google.pin(),), NOW).measurements == {ONE}
+    assert GOOGLE_TCB_ROOT.kind == "hardware"
+
+
+def test_an_intermediate_may_stand_between() -> None:
+    key = tpm.rsa_key("google tcb middle")
+    middle_name = tpm_certificates.name("GCE-middle")
+    middle = google.signer(subject=middle_name, key=key.public_key(), ca=True)
+    leaf = google.signer(issuer=middle_name, issuer_key=key)
+    body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(google.root(), middle))
+    assert launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW).svn == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        ({"field4": google.signer(issuer_key=tpm.rsa_key("another"))}, {"launch.issuer.1"}),
+        ({"field4": google.signer(issuer=tpm_certificates.name("other"))}, {"launch.issuer.1"}),
+        ({"field4": google.signer(ca=True)}, {"launch.authority.1"}),
+        ({"field4": google.signer(days=1)}, {"launch.dates.1"}),
+        ({"field4": google.signer(key=tpm.rsa_key("another").public_key())}, {"launch.signature"}),
+        ({"field4": google.signer(hash=hashes.SHA224())}, {"launch.issuer.1"}),
+        ({"field6": google.pem(google.root(days=3651))}, {"launch.root"}),
+        (
+            {"field4": google.signer(key=ec.generate_private_key(ec.SECP256R1()).public_key())},
+            {"launch.signature"},
+        ),
+    ],
+)
+def test_one_thing_wrong(changes: dict[str, bytes], failed: set[str]) -> None:
+    assert refused(google.endorsement(google.golden(snp=[ONE], **changes))) == failed
+
+
+def test_signatures_roots_and_times() -> None:
+    body = google.golden(snp=[ONE])
+    pkcs1 = google.endorsement(body, pss=padding.PKCS1v15())
+    assert refused(pkcs1) == {"launch.signature"}
+    assert refused(GOOD, roots=(GOOGLE_TCB_ROOT,)) == {"launch.root"}
+    assert refused(GOOD, now=0) == {"launch.dates.0", "launch.dates.1"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        google.data(1, google.golden(snp=[ONE])),
+        google.data(2, b"signature"),
+        google.endorsement(google.golden(snp=[ONE], field4=None)),
+        google.endorsement(google.golden(snp=[ONE], field6=None)),
+        google.endorsement(google.golden(snp=[ONE], field7=None)),
+        google.endorsement(google.golden(snp=[ONE], field6=b"")),
+        google.endorsement(google.golden(snp=[ONE], field6=google.pem(google.root()) * 5)),
+        google.endorsement(google.golden(snp=[ONE], field6=google.pem(google.root()) + b"x")),
+        google.endorsement(google.golden(snp=[b"\x01" * 47])),
+        google.endorsement(google.golden(field7=google.data(2, google.number(1, 1)))),
+        google.endorsement(google.golden(snp=[ONE], field1=google.number(1, 1 << 60))),
+        bytes(launch_endorsement.MAX_SIZE + 1),
+    ],
+)
+def test_what_is_no_endorsement(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        launch_endorsement.verify(data, "snp", (google.pin(),), NOW)
+
+
+def test_without_a_timestamp_the_certificates_are_the_newest() -> None:
+    body = google.golden(snp=[ONE], field1=None)
+    claims = launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW)
+    assert claims.newest_endorsement == int(tpm_certificates.NOT_BEFORE.timestamp())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, len(GOOD) * 8 - 1))
+def test_any_flipped_bit_is_refused_or_malformed(bit: int) -> None:
+    wrong = bytearray(GOOD)
+    wrong[bit // 8] ^= 1 << bit % 8
+    with pytest.raises((EvidenceRefusedError, MalformedError)):
+        launch_endorsement.verify(bytes(wrong), "snp", (google.pin(),), NOW)

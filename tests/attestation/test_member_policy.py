@@ -1,0 +1,76 @@
+"""Settings are in a register, once; a member is one machine, as its platform names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import pytest
+
+from runtime.documents import settings
+from tests.attestation.platforms import appraise, document, refused
+from tests.fakes.machines import SETTINGS, FakeMachine
+
+BANKS: Mapping[str, settings.Bank] = {
+    "aws-snp-nitrotpm": "sha384",
+    "azure-snp": "sha256",
+    "azure-tdx": "sha256",
+    "gcp-snp": "sha256",
+    "qemu-tpm": "sha256",
+    "aws-nitrotpm": "sha384",
+}
+OTHERS = {
+    "aws-snp-nitrotpm": ("aws_instance_id", "i-01cfb383223e4252"),
+    "azure-snp": ("azure_vm_unique_id", "8D9962F0-6A8A-4A65-B0F9-881BA6515BA9"),
+    "azure-tdx": ("azure_vm_unique_id", "8D9962F0-6A8A-4A65-B0F9-881BA6515BA9"),
+    "gcp-snp": ("gcp_instance_id", "341424064822548583"),
+    "gcp-tdx": ("gcp_instance_id", "34142406482254858360"),
+    "qemu-tpm": ("tpm_ak_name", "000b" + "01" * 32),
+    "aws-nitrotpm": ("aws_instance_id", "i-01cfb383223e42522-tpm"),
+}
+
+
+@pytest.mark.parametrize(("form", "bank"), BANKS.items())
+def test_pcr14_holds_the_settings_once(
+    platforms: Mapping[str, FakeMachine], form: str, bank: settings.Bank
+) -> None:
+    size = 32 if bank == "sha256" else 48
+    once = settings.register(SETTINGS, bank)
+    zero = refused(platforms[form], registers={14: bytes(size)})
+    assert set(zero) == {"settings.register"}
+    assert "zeros" in zero["settings.register"].actual
+    extended = settings.extended(SETTINGS, bank)
+    for value in (
+        once[:-1] + bytes([once[-1] ^ 1]),
+        extended,
+        settings.register(sha256(b"other").digest(), bank),
+    ):
+        assert set(refused(platforms[form], registers={14: value})) == {"settings.register"}
+
+
+def test_rtmr3_holds_the_settings_once(platforms: Mapping[str, FakeMachine]) -> None:
+    for value in (bytes(48), settings.register(sha256(b"other").digest(), "sha384")):
+        failed = refused(platforms["gcp-tdx"], tdx={"td": {"rtmr3": value}})
+        assert set(failed) == {"settings.register"}
+
+
+@pytest.mark.parametrize(("form", "other"), OTHERS.items())
+def test_another_machine_is_nobody(
+    platforms: Mapping[str, FakeMachine], form: str, other: tuple[str, str]
+) -> None:
+    kind, value = other
+    fleet = document(platforms[form], member={"instance": {"kind": kind, "value": value}})
+    assert set(refused(platforms[form], fleet)) == {"member.instance"}
+
+
+def test_a_name_of_another_kind_is_not_this_machines(platforms: Mapping[str, FakeMachine]) -> None:
+    value = platforms["gcp-tdx"].instance["value"]
+    fleet = document(platforms["gcp-tdx"], member={"instance": {"kind": "aws_instance_id", "value": value}})
+    assert set(refused(platforms["gcp-tdx"], fleet)) == {"member.instance"}
+
+
+def test_azure_spells_one_machine_in_both_cases(platforms: Mapping[str, FakeMachine]) -> None:
+    for value in (str.upper, str.lower):
+        instance = {"kind": "azure_vm_unique_id", "value": value(platforms["azure-tdx"].instance["value"])}
+        fleet = document(platforms["azure-tdx"], member={"instance": instance})
+        assert appraise(platforms["azure-tdx"], fleet).member == "client-1"
