@@ -11,6 +11,7 @@ from typing import Protocol
 
 from runtime.attestation import model, verifier
 from runtime.attestation.model import AttestationResult
+from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel import owner_proof
 from runtime.channel.deadline import deadline
@@ -259,7 +260,7 @@ def _handshake(transport: ChannelTransport, own: Hello, meets: tuple[Side, ...],
 
 
 def _request(
-    step: Appraise, role: Role, current: CurrentDocument, roots: tuple[model.TrustRoot, ...], now: int
+    step: Appraise, role: Role, current: CurrentDocument, roots: tuple[Root, ...], now: int
 ) -> AppraisalRequest:
     return AppraisalRequest(
         evidence=step.evidence,

@@ -58,7 +58,7 @@ class OwnerParty:
     key: BootKey  # of this run of the command; the owner's own key signs, it is never a TLS key
     sign: Sign
     appraiser: Appraiser
-    roots: tuple[TrustRoot, ...]
+    roots: tuple[Root, ...]
     document: CurrentDocument  # the owner's copy, signature verified: what the member is held against
     clock: Clock
 

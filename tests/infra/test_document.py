@@ -42,12 +42,13 @@ def test_a_release_document_needs_no_edit(release: dict[str, Any]) -> None:
         ("client-2", "azure_vm_unique_id"),
     }
     assert [member.hostnames for member in read.members if member.role == "server"] == [(), (), ()]
-    snp = read.reference_values.snp
+    assert set(read.reference_values.formats) == {"aws-snp-nitrotpm", "azure-snp", "gcp-tdx"}
+    snp = read.reference_values.formats["aws-snp-nitrotpm"].snp
     assert snp is not None
     assert set(snp.products) == {"Milan"}
     assert snp.products["Milan"].opt_in == release["opt_in"]["Milan"]
     assert snp.csp_ids == frozenset({"CN=cc-us-east-2.amazonaws.com"})
-    assert snp.signers == frozenset({"vcek", "vlek"})
+    assert snp.signers == frozenset({"vlek"})
 
 
 def test_what_no_member_uses_is_in_no_document(release: dict[str, Any]) -> None:
@@ -55,10 +56,10 @@ def test_what_no_member_uses_is_in_no_document(release: dict[str, Any]) -> None:
     found["servers"] = [found["servers"][2]]
     found["clients"] = [found["clients"][0]]
     tdx = plan(found, "gcp-prod")
-    assert document.document(tdx, instances(tdx), WHEN)["reference_values"] == {}
+    assert document.document(tdx, instances(tdx), WHEN)["reference_values"].keys() == {"gcp-tdx"}
     found["servers"].append({"name": "gcp-2", "cloud": "gcp", "region": "us-central1", "tee": "sev-snp"})
     snp = plan(found, "gcp-prod")
-    values = document.document(snp, instances(snp), WHEN)["reference_values"]["snp"]
+    values = document.document(snp, instances(snp), WHEN)["reference_values"]["gcp-snp"]["snp"]
     assert values["signers"] == ["vcek"]
     assert values["csp_ids"] == []
 

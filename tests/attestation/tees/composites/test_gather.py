@@ -16,7 +16,8 @@ from runtime.attestation.tees.composites import gather
 from runtime.errors import MalformedError
 from tests.attestation.platforms import appraise, document, refused
 from tests.fakes import intel, tpm, tpm_certificates
-from tests.fakes.machines import AK, FakeMachine
+from tests.fakes.machines import FakeMachine
+from tests.fakes.measured_boot import AK
 
 GCP = "gcp-tdx"
 PATH = tpm_certificates.google(AK.public_key())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.fakes import machines, tpm_certificates
 from tests.fakes.machines import BINDER, FakeMachine
 
 BOTH = ["gcp-snp", "gcp-tdx"]
-CHANGED = {
+CHANGED: dict[str, dict[str, Any]] = {
     "gcp-snp": {"snp": {"report_id": b"\x01" * 32}},
     "gcp-tdx": {"tdx": {"td": {"tee_tcb_svn": b"\x06\x01\x04"}}},
 }

@@ -29,7 +29,7 @@ def refused(data: bytes, *, now: int = NOW, roots: Any = None) -> set[str]:
 
 def test_measurements_version_and_times() -> None:
     claims = launch_endorsement.verify(GOOD, "snp", (google.pin(),), NOW)
-    assert (claims.svn, claims.measurements) == (2, {ONE, TWO})
+    assert (claims.svn, claims.measurements) == (2, frozenset({ONE, TWO}))
     assert claims.newest_endorsement == google.SIGNED_AT
     assert launch_endorsement.verify(GOOD, "tdx", (google.pin(),), NOW).measurements == {ONE}
     assert GOOGLE_TCB_ROOT.kind == "hardware"
@@ -60,7 +60,7 @@ def test_an_intermediate_may_stand_between() -> None:
         ),
     ],
 )
-def test_one_thing_wrong(changes: dict[str, bytes], failed: set[str]) -> None:
+def test_one_thing_wrong(changes: dict[str, Any], failed: set[str]) -> None:
     assert refused(google.endorsement(google.golden(snp=[ONE], **changes))) == failed
 
 
