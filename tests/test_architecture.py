@@ -47,6 +47,7 @@ PURE = (
     "images/modules.py",
     "images/sbom.py",
     "images/uki.py",
+    "runtime/tunnel/websocket.py",
     "infra/config.py",
     "infra/contradictions.py",
     "infra/document.py",

@@ -56,6 +56,7 @@ PUBLIC_CODES = frozenset(
         "clock_skew",
         "confirm",
         "document_conflict",
+        "duplicate_member",
         "epoch",
         "evidence_refused",
         "formats",

@@ -127,6 +127,11 @@ class JoinTicket:
         )
 
 
+def farewell_s(deadline_s: float) -> float:
+    """Return how long before a drain's deadline WebSockets are told: the frame has to arrive."""
+    return min(1.0, deadline_s / 4)
+
+
 class DataConnection:
     """One joined data connection. `closed` ends with None after a drain, else with the error."""
 
@@ -148,12 +153,22 @@ class DataConnection:
         self.mux.goaway()
 
     async def drain(self, deadline_s: float) -> None:
-        """Go away, wait for the streams, and cut what is left at the deadline."""
+        """Go away, wait for the streams, say goodbye to WebSockets, and cut what is left at the deadline."""
         self.goaway()
-        await asyncio.wait([self.closed], timeout=deadline_s)
+        lead_s = farewell_s(deadline_s)
+        await asyncio.wait([self.closed], timeout=deadline_s - lead_s)
+        if not self.closed.done():
+            self.farewell()
+            await asyncio.wait([self.closed], timeout=lead_s)
         if not self.closed.done():
             self.abort()
             await asyncio.wait([self.closed], timeout=deadline_s)
+
+    def farewell(self) -> None:
+        """End every WebSocket whose TLS ends here with 1001."""
+        for sink in self.mux.sinks():
+            if isinstance(sink, TlsEnd):
+                sink.goodbye()
 
     def abort(self) -> None:
         """Cut the connection and its streams at once."""

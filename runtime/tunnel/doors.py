@@ -8,7 +8,10 @@ not listen refuses, and holds the port against a mistake in the settings.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
@@ -17,6 +20,19 @@ from runtime.errors import TunnelError, UnreachableError
 Address: TypeAlias = tuple[str, int]
 
 BACKLOG = 1024
+LET_IN_S = 0.5  # what connections that are half made get: a round trip over a phone network
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+# Classic BPF over the TCP header: a SYN that is no answer is dropped, everything else passes.
+_NO_NEW_SYN = b"".join(
+    struct.pack("HBBI", *line)
+    for line in (
+        (0x30, 0, 0, 13),  # load the byte of flags
+        (0x54, 0, 0, 0x12),  # and SYN|ACK
+        (0x15, 0, 1, 0x02),  # SYN alone?
+        (0x06, 0, 0, 0),  # drop
+        (0x06, 0, 0, 0xFFFF),  # pass
+    )
+)
 
 
 def bind(address: Address, *, shared: bool) -> socket.socket:
@@ -41,6 +57,18 @@ def bind(address: Address, *, shared: bool) -> socket.socket:
     return sock
 
 
+def refuse_new(sock: socket.socket) -> None:
+    """Begin no new connection on a listening socket; those half made or waiting to be accepted go on.
+
+    A dropped SYN is sent again after a second and meets a closed port then, which is a refusal: browsers go
+    to the next address. Closing at once would reset those that wait, after they had seen a connection.
+    """
+    program = ctypes.create_string_buffer(_NO_NEW_SYN, len(_NO_NEW_SYN))
+    fprog = struct.pack("HL", len(_NO_NEW_SYN) // 8, ctypes.addressof(program))
+    with contextlib.suppress(OSError):  # a kernel without it: then they are reset
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, fprog)
+
+
 class Doors:
     """All visitors' listeners of one worker, opened and shut together."""
 
@@ -55,6 +83,7 @@ class Doors:
         self._addresses: list[Address] = []
         self._bound: list[socket.socket] = []  # while shut
         self._servers: list[asyncio.Server] = []  # while open
+        self._listening: list[socket.socket] = []  # theirs
         self._wanted = self._closed = False
         self._moving: asyncio.Task[None] | None = None
 
@@ -71,6 +100,15 @@ class Doors:
         self._wanted = wanted
         if self._moving is None and not self._closed:
             self._moving = self._loop.create_task(self._move())
+
+    async def drain(self) -> None:
+        """Let in whoever is at the door already, then close for good."""
+        self._closed = True
+        for sock in self._listening:
+            refuse_new(sock)
+        if self._listening:
+            await asyncio.sleep(LET_IN_S)
+        self._let_go()
 
     def close(self) -> None:
         """Let go of every address now; nothing opens them again."""
@@ -95,6 +133,7 @@ class Doors:
     async def _open(self) -> None:
         bound, self._bound = self._bound, []
         for sock in bound:
+            self._listening.append(sock)
             self._servers.append(await self._loop.create_server(self._visitor, sock=sock, backlog=BACKLOG))
 
     def _let_go(self) -> None:
@@ -102,4 +141,4 @@ class Doors:
             server.close()
         for sock in self._bound:
             sock.close()
-        self._servers, self._bound = [], []
+        self._servers, self._bound, self._listening = [], [], []

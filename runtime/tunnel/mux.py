@@ -82,6 +82,10 @@ class Mux(asyncio.Protocol):
         """Count the streams open now."""
         return len(self._streams)
 
+    def sinks(self) -> list[StreamSink]:
+        """List what the streams that are open now end in."""
+        return [stream.sink for stream in self._streams.values() if stream.sink is not None]
+
     @property
     def can_open(self) -> bool:
         """Whether `open` would be allowed now."""

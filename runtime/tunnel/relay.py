@@ -74,6 +74,11 @@ class Visitor(SocketEnd):
         self._answered = False  # the visitor has had bytes of its own TLS peer
         self._leaving = False  # our last answer is on its way; nothing is read any more
 
+    @property
+    def reading(self) -> bool:
+        """Whether the ClientHello is not complete yet."""
+        return self._reader is not None and not self._leaving
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if not self._switch.arrived(self):

@@ -34,6 +34,7 @@ from runtime.tunnel.workers import WorkerPool
 log = logging.getLogger("tunnel.server")
 
 DRAIN_MARGIN_S = 3.0
+HEARD_MARGIN_S = 1.0  # for a ping to arrive
 BACKLOG = 1024
 
 
@@ -45,6 +46,7 @@ class LiveSession:
     since: float  # monotonic seconds
     offered: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
+    heard: float = 0.0  # monotonic seconds of its last message
     ended_by: str = ""
     ask: asyncio.Event = field(default_factory=asyncio.Event)  # the document changed: attest again now
     attested: asyncio.Event = field(default_factory=asyncio.Event)  # set after each epoch
@@ -110,7 +112,8 @@ class TunnelServer:
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""
         self._draining = True
-        goaway = session_messages.encode(Goaway(reason="draining", retry_after_s=1))
+        deadline_ms = round(self._limits.drain_s * 1000)
+        goaway = session_messages.encode(Goaway(reason="draining", retry_after_s=1, deadline_ms=deadline_ms))
         farewells = [live.session.send(goaway) for live in self._live.values()]
         await asyncio.gather(*farewells, return_exceptions=True)  # each has its own deadline
         await self.workers.tell(control.Drain(deadline_s=self._limits.drain_s))
@@ -168,10 +171,8 @@ class TunnelServer:
             self._unconfirmed.discard(transport)
 
     async def _keep(self, session: Session) -> None:
+        await self._make_way(session)
         live = LiveSession(session=session, since=time.monotonic())
-        for other in list(self._live.values()):
-            if other.session.peer.member == session.peer.member:
-                self._end(other, "displaced")  # the newer session of the same instance wins
         self._live[session.id] = live
         log.info("session established", extra={"fields": self._fields(session)})
         try:
@@ -194,6 +195,26 @@ class TunnelServer:
             await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
             log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
 
+    async def _make_way(self, session: Session) -> None:
+        """End older sessions of the same member. Raises: PeerError when another machine is that member now.
+
+        The same channel key is the same boot, whose newer session wins. Another key is a restart whose older
+        connection we have not seen end, or a second machine with the same settings: who pings is alive.
+        """
+        for other in self._of_member(session.peer.member):
+            if other.session.transport.spki_peer != session.transport.spki_peer:
+                asked = time.monotonic()
+                await asyncio.sleep(self._limits.ping_s + HEARD_MARGIN_S)
+                if other.session.id in self._live and other.heard > asked:
+                    await channel.refuse(session.transport, "duplicate_member")
+                    detail = f"{session.peer.member} is connected from {other.session.peer_address} already"
+                    raise PeerError("duplicate_member", detail)
+        for other in self._of_member(session.peer.member):
+            self._end(other, "displaced")
+
+    def _of_member(self, member: str) -> list[LiveSession]:
+        return [live for live in self._live.values() if live.session.peer.member == member]
+
     async def _announce(self, session: Session) -> None:
         await self.workers.announce(
             control.Session(
@@ -208,6 +229,7 @@ class TunnelServer:
         while True:
             async with deadline(self._limits.silent_s, "silent", "nothing was heard"):
                 message = session_messages.decode(await live.session.receive())
+            live.heard = time.monotonic()
             await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
             match message:
                 case Offer(hostnames=hostnames):

@@ -6,7 +6,7 @@ server → client   answer      granted, not_granted
 client → server   ping        n      the client asks, the server answers
 server → client   pong        n
 server → client   attest_again  reason: begin the next epoch now
-either            goaway      reason, retry_after_s: no new streams, then the session ends
+either            goaway      reason, retry_after_s, deadline_ms: no new streams, then the session ends
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Goaway:
     """The sender will end the session: no new streams."""
 
     reason: str
-    retry_after_s: int
+    retry_after_s: int  # dial again no sooner
+    deadline_ms: int  # until streams that are left are cut
 
 
 ControlMessage = DataPlan | Offer | Answer | Ping | Pong | AttestAgain | Goaway
@@ -110,7 +111,7 @@ def _field(name: str, value: Any) -> Any:
             return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
         case "hostnames" | "granted" | "not_granted":
             return _list(name, value, MAX_HOSTNAMES, _is_pattern)
-        case "n" | "retry_after_s":
+        case "n" | "retry_after_s" | "deadline_ms":
             if type(value) is not int or not 0 <= value < 2**32:
                 raise MalformedError(WHAT, f"{name} is not an integer of 32 bits")
             return value

@@ -110,6 +110,11 @@ class Stream:
         self._paused = self._queued = self._ending = self._sent_end = self._got_end = False
 
     @property
+    def sink(self) -> StreamSink | None:
+        """The local end, while there is one."""
+        return self._sink
+
+    @property
     def over(self) -> bool:
         """Whether the stream has left its connection."""
         return self._mux is None

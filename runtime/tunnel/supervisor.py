@@ -75,6 +75,8 @@ class Supervisor:
         self._session: Session | None = None
         self._connections: dict[int, DataConnection] = {}
         self._table = OriginTable(self._routes, frozenset())
+        self._farewell: asyncio.TimerHandle | None = None
+        self._retry_after_s = 0.0  # what the server asked for
 
     async def run(self) -> None:
         """Dial, serve, pause, again; until cancelled."""
@@ -121,7 +123,9 @@ class Supervisor:
         if session is None:
             return
         try:
-            await session.send(session_messages.encode(Goaway(reason="draining", retry_after_s=0)))
+            deadline_ms = round(self._limits.drain_s * 1000)
+            goaway = Goaway(reason="draining", retry_after_s=0, deadline_ms=deadline_ms)
+            await session.send(session_messages.encode(goaway))
         except PeerError:
             return
         await asyncio.gather(
@@ -157,6 +161,9 @@ class Supervisor:
             await self._serve(session)
         finally:
             self._session = None
+            if self._farewell is not None:
+                self._farewell.cancel()
+                self._farewell = None
             for connection in self._connections.values():
                 connection.abort()
             self._connections.clear()
@@ -253,12 +260,25 @@ class Supervisor:
                     last_pong[0] = time.monotonic()
                 case AttestAgain():
                     self._again.set()
-                case Goaway(reason=reason):
+                case Goaway(reason=reason) as goaway:
                     # The server closes its listener next; its streams may end, then we dial again.
                     log.info("server drains", extra={"fields": {**self._fields(session), "reason": reason}})
                     self._change("draining")
+                    self._prepare_to_leave(goaway)
                 case _:
                     raise PeerError("out_of_turn", f"{type(message).__name__} is not a server's to send")
+
+    def _prepare_to_leave(self, goaway: Goaway) -> None:
+        """Dial no sooner than the server wants, and tell its WebSockets before it cuts them."""
+        self._retry_after_s = min(float(goaway.retry_after_s), self._cap)
+        seconds = goaway.deadline_ms / 1000
+        if self._farewell is None:
+            loop = asyncio.get_running_loop()
+            self._farewell = loop.call_later(seconds - data.farewell_s(seconds), self._say_farewell)
+
+    def _say_farewell(self) -> None:
+        for connection in self._connections.values():
+            connection.farewell()
 
     async def _ping(self, session: Session, last_pong: list[float]) -> None:
         n = 0
@@ -306,8 +326,10 @@ class Supervisor:
 
     async def _pause(self, most_s: float) -> None:
         self._hurry.clear()
+        seconds = self._retry_after_s + random.uniform(0, most_s)  # noqa: S311 - spreads load, guards nothing
+        self._retry_after_s = 0.0
         try:
-            async with asyncio.timeout(random.uniform(0, most_s)):  # noqa: S311 - spreads load, guards nothing
+            async with asyncio.timeout(seconds):
                 await self._hurry.wait()
         except TimeoutError:
             pass

@@ -137,6 +137,11 @@ class Switchboard:
         """Whether neither a visitor nor a data connection is left."""
         return not self._visitors and not any(served.muxes for served in self._sessions.values())
 
+    @property
+    def reading(self) -> bool:
+        """Whether the ClientHello of some visitor is not complete yet."""
+        return any(visitor.reading for visitor in self._visitors)
+
     def goaway(self) -> None:
         """Open no more streams; every data connection closes after its last one."""
         for session, served in self._sessions.items():

@@ -16,6 +16,7 @@ from runtime.limits import Limits
 from runtime.memory_chain import load_chain
 from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.stream import Far, StreamSink
+from runtime.tunnel.websocket import GOING_AWAY, WebSocketWatch
 
 _MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpdate's 22
 _READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
@@ -59,6 +60,8 @@ class TlsEnd:
         self._owed = 0  # encrypted bytes read from the stream, not yet given back
         self._unread = 0  # bytes OpenSSL answered while the visitor did not read
         self._held = 0  # plaintext bytes the origin has not consumed
+        self._watch: WebSocketWatch | None = None
+        self._leaving = False  # 1001 goes out between the next two frames
         self._timer: asyncio.TimerHandle | None = loop.call_later(limits.tls_s, self._too_slow)
 
     # ------------------------------------------------------------------ from the stream
@@ -105,6 +108,32 @@ class TlsEnd:
     def origin_sent(self, data: Chunk) -> None:
         """Encrypt what the origin sent: at most one read of it, then the stream pauses it."""
         if self._over or self._ended_out:
+            return
+        if self._watch is not None:
+            end = self._watch.response(data)
+            if self._watch.over:
+                self._watch = None
+            elif self._leaving and end:
+                self._say_goodbye(memoryview(data)[:end])
+                return
+        self._encrypt(data)
+
+    def goodbye(self) -> None:
+        """End a WebSocket with 1001 (going away); nothing happens to other connections."""
+        if self._over or self._ended_out or self._watch is None or self._leaving:
+            return
+        self._leaving = True
+        if self._watch.may_close:
+            self._say_goodbye(b"")
+
+    def _say_goodbye(self, before: Chunk) -> None:
+        if before:
+            self._encrypt(before)
+        self._encrypt(GOING_AWAY)
+        self.origin_ended()  # what the origin still sends is nobody's; the visitor's own CLOSE reaches it
+
+    def _encrypt(self, data: Chunk) -> None:
+        if self._over:
             return
         try:
             view = memoryview(data)
@@ -157,7 +186,10 @@ class TlsEnd:
         self._tls.do_handshake()
         self._send()
         self._cancel_timer()
-        self._origin = self._on_secured(_OriginSide(self), self._tls.selected_alpn_protocol())
+        protocol = self._tls.selected_alpn_protocol()
+        if protocol != "h2":
+            self._watch = WebSocketWatch()
+        self._origin = self._on_secured(_OriginSide(self), protocol)
         if self._paused:
             self._origin.pause()
 
@@ -173,6 +205,8 @@ class TlsEnd:
                 self._close_if_done()
                 return
             self._held += len(plain)
+            if self._watch is not None:
+                self._watch.request(plain)
             self._origin.data(plain)
 
     def _answer(self) -> None:

@@ -138,12 +138,16 @@ class Worker:
             self.stopped.set_result(None)
 
     async def _drain(self, deadline_s: float) -> None:
-        self._close_listeners()
+        stop = self._loop.time() + deadline_s
+        if self._doors is not None:
+            await self._doors.drain()
         board = self._board
         if board is not None:
+            # Who is in has a connection and no stream yet: its routes stay until it has said where it goes.
+            while board.reading and self._loop.time() < stop:  # noqa: ASYNC110 - an event would cost each visitor
+                await asyncio.sleep(_IDLE_POLL_S)
             board.goaway()
-            stop = self._loop.time() + deadline_s
-            while not board.idle and self._loop.time() < stop:  # noqa: ASYNC110 - an event would cost each visitor
+            while not board.idle and self._loop.time() < stop:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(_IDLE_POLL_S)
             self._report(board)
         self._draining = None

@@ -166,7 +166,7 @@ def _session_seeds() -> list[bytes]:
         Ping(n=1),
         Pong(n=1),
         AttestAgain(reason="document"),
-        Goaway(reason="drain", retry_after_s=3),
+        Goaway(reason="drain", retry_after_s=3, deadline_ms=0),
     )
     return [strict_json.canonical(session_messages.encode(message)) for message in made]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 
@@ -140,5 +141,55 @@ def test_no_frame_waits_for_a_delayed_acknowledgement(run: Run) -> None:
                 assert transport is not None
                 sock = transport.get_extra_info("socket")
                 assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    run(main())
+
+
+def test_draining_lets_in_whoever_stands_at_the_door_and_refuses_who_comes_later(run: Run) -> None:
+    """Connections that the kernel has accepted and we have not: a listener that just closes resets them."""
+
+    async def main() -> None:
+        met: list[asyncio.BaseTransport] = []
+
+        class Visitor(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                met.append(transport)
+
+        failed: list[TunnelError] = []
+        made = Doors(loop=asyncio.get_running_loop(), visitor=Visitor, failed=failed.append)
+        [port] = made.bind([("127.0.0.1", 0)])
+        made.set_open(True)
+        async with asyncio.timeout(20):
+            while not await answers(port):  # noqa: ASYNC110 - a test looks from outside
+                await asyncio.sleep(0.01)
+        before = len(met)
+        waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]  # the loop sees none yet
+        await made.drain()
+        assert len(met) - before >= 20
+        assert not await answers(port)
+        for sock in waiting:
+            sock.settimeout(0)
+            with pytest.raises(BlockingIOError):  # neither an end nor a reset
+                sock.recv(1)
+            sock.close()
+        for transport in met:
+            cast("asyncio.Transport", transport).abort()
+        assert failed == []
+
+    run(main())
+
+
+def test_a_new_connection_during_the_drain_is_refused_not_reset(run: Run) -> None:
+    async def main() -> None:
+        made = doors([])
+        [port] = made.bind([("127.0.0.1", 0)])
+        made.set_open(True)
+        async with asyncio.timeout(20):
+            while not await answers(port):  # noqa: ASYNC110 - a test looks from outside
+                await asyncio.sleep(0.01)
+        draining = asyncio.ensure_future(made.drain())
+        await asyncio.sleep(0)
+        assert not await answers(port)
+        await draining
 
     run(main())

@@ -156,9 +156,9 @@ def test_a_server_that_lies(run: Run, lie: str) -> None:
 
 
 def test_tiny_frames_cost_a_client_what_their_credit_is(run: Run) -> None:
-    """A hostile server sends byte by byte to an origin that reads nothing: 6 streams of 256 KiB each.
+    """A hostile server sends two bytes at a time to an origin that reads nothing: 6 streams of 256 KiB each.
 
-    As one object per byte it would be 6 x 256 Ki x about 90 bytes = 135 MiB.
+    As one object per frame it would be 6 x 128 Ki x about 56 bytes = 43 MiB.
     """
 
     async def main() -> None:
@@ -184,7 +184,7 @@ def test_tiny_frames_cost_a_client_what_their_credit_is(run: Run) -> None:
             for stream in range(1, 7):
                 mux = connection.mux
                 mux.data_received(frame(FrameType.OPEN, stream, opened))
-                burst = frame(FrameType.DATA, stream, b"x") * 4096
+                burst = frame(FrameType.DATA, stream, b"xy") * 2048
                 for turn in range(limits.credit // 4096):
                     mux.data_received(burst)
                     if turn == 2:

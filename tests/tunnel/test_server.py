@@ -196,7 +196,7 @@ async def test_a_client_that_says_goodbye_gets_nothing_new(fleet: SmallFleet, se
     async with fleet.session() as session:
         await say(session, Offer(hostnames=("app.test",)))
         await hear(session)
-        await say(session, Goaway(reason="draining", retry_after_s=0))
+        await say(session, Goaway(reason="draining", retry_after_s=0, deadline_ms=0))
         await until(lambda: server.sessions()[0].granted == ())
 
 

@@ -41,7 +41,7 @@ MESSAGES: st.SearchStrategy[ControlMessage] = st.one_of(
     st.builds(Answer, granted=NAMES, not_granted=NAMES),
     st.builds(Ping, n=U32),
     st.builds(Pong, n=U32),
-    st.builds(Goaway, reason=st.text(max_size=200), retry_after_s=U32),
+    st.builds(Goaway, reason=st.text(max_size=200), retry_after_s=U32, deadline_ms=U32),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -50,7 +50,17 @@ JSON = st.recursive(
 )
 KINDS = st.sampled_from(["data_plan", "offer", "answer", "ping", "pong", "goaway", "OFFER", ""])
 FIELDS = st.sampled_from(
-    ["certificate_sha256", "ports", "hostnames", "granted", "not_granted", "n", "reason", "retry_after_s"]
+    [
+        "certificate_sha256",
+        "ports",
+        "hostnames",
+        "granted",
+        "not_granted",
+        "n",
+        "reason",
+        "retry_after_s",
+        "deadline_ms",
+    ]
 )
 GOOD: list[dict[str, Any]] = [
     {"kind": "data_plan", "certificate_sha256": "ab" * 32, "ports": [7444, 7445]},
@@ -58,7 +68,7 @@ GOOD: list[dict[str, Any]] = [
     {"kind": "answer", "granted": ["app.test"], "not_granted": []},
     {"kind": "ping", "n": 1},
     {"kind": "pong", "n": 0},
-    {"kind": "goaway", "reason": "draining", "retry_after_s": 1},
+    {"kind": "goaway", "reason": "draining", "retry_after_s": 1, "deadline_ms": 30000},
 ]
 
 
@@ -116,7 +126,7 @@ def test_every_field_is_wanted_and_no_other(good: dict[str, Any]) -> None:
         {"kind": "data_plan", "certificate_sha256": "ab" * 32, "ports": [65536]},
         {"kind": "data_plan", "certificate_sha256": "ab" * 32, "ports": [True]},
         {"kind": "data_plan", "certificate_sha256": "ab" * 32, "ports": [1] * (MAX_PORTS + 1)},
-        {"kind": "goaway", "reason": "x" * 201, "retry_after_s": 0},
+        {"kind": "goaway", "reason": "x" * 201, "retry_after_s": 0, "deadline_ms": 0},
         {"kind": ["offer"], "hostnames": []},
         {"kind": "Offer", "hostnames": []},
     ],

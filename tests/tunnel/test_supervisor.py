@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
@@ -109,13 +110,27 @@ async def test_a_server_cannot_grant_what_was_not_offered(
 async def test_a_goaway_is_shown_and_the_session_stays_until_its_end(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instead_of_talking(monkeypatch, Pong(n=1), Goaway(reason="draining", retry_after_s=1))
+    instead_of_talking(monkeypatch, Pong(n=1), Goaway(reason="draining", retry_after_s=1, deadline_ms=0))
     async with fleet.server() as server, supervised(fleet) as supervisor:
         await until(lambda: supervisor.status.state == "draining")
         assert supervisor.status.connections == 1
         assert supervisor.status.failures == {}
         server.sessions()[0].session.transport.close()
         await until(lambda: supervisor.status.failures.get("closed", 0) == 1)
+
+
+async def test_a_server_that_names_a_pause_gets_it_within_the_cap(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that drains wants nobody back within the second; one that asks for a year gets the cap."""
+    instead_of_talking(monkeypatch, Goaway(reason="draining", retry_after_s=2**31, deadline_ms=0))
+    async with fleet.server() as server, supervised(fleet, cap_s=1.0) as supervisor:
+        await until(lambda: supervisor.status.state == "draining", 20)
+        server.sessions()[0].session.transport.close()
+        await until(lambda: supervisor.status.state == "waiting", 20)
+        ended = time.monotonic()
+        await until(lambda: supervisor.status.state == "draining", 20)
+        assert time.monotonic() - ended >= 1.0
 
 
 async def test_data_connections_go_only_to_the_certificate_that_the_session_named(
