@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
+from runtime.attestation import der_parts
 from runtime.attestation.model import Findings, Reason, TrustRoot
 from runtime.documents import times
 from runtime.errors import MalformedError
@@ -115,12 +116,15 @@ def _read(certificate: x509.Certificate) -> Certificate:
         raise TypeError(message)
     extensions = list(certificate.extensions)
     values = [extension.value for extension in extensions]
-    attributes = [(item.oid.dotted_string, _text(item.value)) for item in certificate.subject]
+    pairs = ((item.oid.dotted_string, item.value) for item in certificate.subject)
+    attributes = [(oid, text if isinstance(text, str) else text.hex()) for oid, text in pairs]
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    tbs, issuer, subject = der_parts.parts(der)
     return Certificate(
-        der=certificate.public_bytes(serialization.Encoding.DER),
+        der=der,
         serial=certificate.serial_number,
-        subject=certificate.subject.public_bytes(),
-        issuer=certificate.issuer.public_bytes(),
+        subject=subject,
+        issuer=issuer,
         attributes=tuple(sorted(attributes)),
         not_before=int(certificate.not_valid_before_utc.timestamp()),
         not_after=int(certificate.not_valid_after_utc.timestamp()),
@@ -133,14 +137,10 @@ def _read(certificate: x509.Certificate) -> Certificate:
             if isinstance(value, x509.UnrecognizedExtension)
         },
         critical=frozenset(extension.oid.dotted_string for extension in extensions if extension.critical),
-        tbs=certificate.tbs_certificate_bytes,
+        tbs=tbs,
         signature=certificate.signature,
         pss_sha384=_is_pss_sha384(certificate),
     )
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.hex()
 
 
 def _is_pss_sha384(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
@@ -192,23 +192,15 @@ def pinned(findings: Findings, root: Certificate, roots: tuple[TrustRoot, ...]) 
 
 
 def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
-    """Note every check of the path but the pin: names, authority, signatures, dates."""
+    """Note every check of the path but the pin: names, authority, signatures, dates.
+
+    The pin is over every byte of the root: that it signed itself adds nothing, and is not looked at.
+    """
     _check_names(findings, path, names)
     _check_authority(findings, path)
-    for role, child, parent in (
-        ("root", path.root, path.root),
-        ("intermediate", path.intermediate, path.root),
-        ("leaf", path.leaf, path.intermediate),
-    ):
-        findings.require(
-            child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs),
-            f"chain.signature.{role}",
-            Reason.CHAIN,
-            expected=f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
-            actual="one that does not verify" if child.pss_sha384 else "another algorithm",
-            source=f"the {role} certificate",
-            remedy="fetch the certificate chain of this chip's product line again",
-        )
+    _check_signed(findings, "intermediate", path.intermediate, path.root)
+    _check_signed(findings, "leaf", path.leaf, path.intermediate)
+    for role, child in (("root", path.root), ("intermediate", path.intermediate), ("leaf", path.leaf)):
         findings.require(
             child.not_before <= now <= child.not_after,
             f"chain.dates.{role}",
@@ -218,6 +210,18 @@ def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
             source=f"the {role} certificate",
             remedy="fetch a current certificate, and look at this machine's clock",
         )
+
+
+def _check_signed(findings: Findings, role: str, child: Certificate, parent: Certificate) -> None:
+    findings.require(
+        child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs),
+        f"chain.signature.{role}",
+        Reason.CHAIN,
+        expected=f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
+        actual="one that does not verify" if child.pss_sha384 else "another algorithm",
+        source=f"the {role} certificate",
+        remedy="fetch the certificate chain of this chip's product line again",
+    )
 
 
 def _check_names(findings: Findings, path: Path, names: Names) -> None:
@@ -300,6 +304,17 @@ def _common_name(certificate: Certificate) -> str:
     return next((text for oid, text in certificate.attributes if oid == _COMMON_NAME), "(none)")
 
 
+@dataclass(frozen=True, slots=True)
+class Serials:
+    """The serial numbers of a list, looked up where they are: a set of them costs more than the rest."""
+
+    crl: x509.CertificateRevocationList
+
+    def __contains__(self, serial: int) -> bool:
+        # RFC 5280 has no serial number below zero: a certificate that does counts as revoked.
+        return serial < 0 or self.crl.get_revoked_certificate_by_serial_number(serial) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevocationList:
     """One certificate revocation list, every field read; nothing about it is verified."""
@@ -307,7 +322,7 @@ class RevocationList:
     issuer: bytes  # DER of the name
     this_update: int  # Unix seconds
     next_update: int  # Unix seconds
-    serials: frozenset[int]
+    serials: Serials
     critical: bool  # it has a critical extension: a delta list, or one of part of the certificates
     tbs: bytes
     signature: bytes
@@ -339,7 +354,7 @@ def _read_crl(crl: x509.CertificateRevocationList) -> RevocationList:
         issuer=crl.issuer.public_bytes(),
         this_update=int(crl.last_update_utc.timestamp()),
         next_update=int(following.timestamp()),
-        serials=frozenset(entry.serial_number for entry in crl),
+        serials=Serials(crl),
         critical=any(extension.critical for extension in crl.extensions),
         tbs=crl.tbs_certlist_bytes,
         signature=crl.signature,

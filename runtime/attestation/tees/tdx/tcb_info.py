@@ -240,10 +240,17 @@ class _Fields:
         return tuple(found)
 
     def components(self, name: str) -> tuple[int, ...]:
-        found = self.list(name, COMPONENTS, lambda entry: entry.number("svn", 0xFF))
-        if len(found) != COMPONENTS:
+        # Read without a reader for each: a TCB info has some five hundred of these.
+        found = self.value.get(name)
+        if not isinstance(found, list) or len(found) != COMPONENTS:
             raise self.fail(name, f"a list of {COMPONENTS}")
-        return found
+        svns: list[int] = []
+        for index, entry in enumerate(found):
+            svn = entry.get("svn") if isinstance(entry, dict) else None
+            if not isinstance(svn, int) or isinstance(svn, bool) or not 0 <= svn <= 0xFF:
+                raise self.fail(f"{name}[{index}].svn", "an integer from 0 to 255")
+            svns.append(svn)
+        return tuple(svns)
 
 
 def _verdict(level: _Fields) -> Verdict:

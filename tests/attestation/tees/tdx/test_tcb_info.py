@@ -75,7 +75,7 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
         ({"tcbLevels": [platform_level("UpToDate", sgx=[1] * 15)]}, "sgxtcbcomponents is not a list of 16"),
         (
             {"tcbLevels": [platform_level("UpToDate", tdx=[1] * 17)]},
-            "tdxtcbcomponents is not a list of 1 to 16",
+            "tdxtcbcomponents is not a list of 16",
         ),
         ({"tcbLevels": [platform_level("UpToDate", tdx=[256] * 16)]}, "svn is not an integer from 0 to 255"),
         ({"tcbLevels": [platform_level("UpToDate", advisories=[5])]}, "advisoryIDs is not a list of names"),
