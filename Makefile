@@ -9,14 +9,14 @@ VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'imp
 BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.
 STAMP   = $(VENV)/.setup-$(shell cat pyproject.toml requirements/uv.txt requirements/dev.txt requirements/install | sha256sum | cut -c 1-16)
-TESTS  ?= tests --ignore tests/visitors
+TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check preview bench visitors fmt lock broken fuzz
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors fmt lock broken fuzz
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 	@echo
 	@echo '  PYTHON=python3.13  another interpreter, in an environment of its own'
 	@echo '  INDEX=URL          a package index other than the one pip or uv is configured for'
@@ -60,6 +60,26 @@ bench: setup ## figures beside nginx, ssh -R and frp where they are installed (t
 
 preview: setup ## what `pulumi up` would make, without credentials (STACK=local)
 	@$(BIN)/tunnel-fleet preview --stack $(STACK)
+
+image: setup ## bake the VM image into build/image (VARIANT=test for tests)
+	@$(BIN)/python -m images bake --variant $(VARIANT) --out $(or $(OUT),build/image)
+
+image-lock: setup ## write images/packages.lock again, from the machine's mirrors
+	@$(BIN)/python -m images lock
+
+# Two trees with two caches; only the downloaded packages and wheels are shared.
+image-repro: setup ## bake twice from separate trees and compare every byte
+	@rm -rf build/repro && mkdir -p build/repro/cache1 build/repro/cache2 .cache/images/debs .cache/images/wheels
+	@for n in 1 2; do git worktree prune; git archive HEAD --prefix tree$$n/ | tar x -C build/repro || exit 1; \
+	  ln -s ../../../.cache/images/debs build/repro/cache$$n/debs; ln -s ../../../.cache/images/wheels build/repro/cache$$n/wheels; \
+	  $(BIN)/python -m images bake --variant $(VARIANT) --source build/repro/tree$$n --cache build/repro/cache$$n --out build/repro/out$$n || exit 1; done
+	@$(BIN)/python -m images compare build/repro/out1 build/repro/out2
+
+image-test: setup ## bake the test image and boot it: attested sessions, attacks (after images/install)
+	@$(BIN)/pytest -q --timeout 900 tests/vm
+
+release: image ## image, checksums, locked packages and the manifest signed with KEY=FILE
+	@$(BIN)/python -m images release --out $(or $(OUT),build/image) $(if $(KEY),--key $(KEY))
 
 fmt: setup ## format and sort
 	$(BIN)/ruff check --quiet --fix-only .

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from images import bake, lock, mirrors
-from runtime.errors import TunnelError
+from images import bake, lock, mirrors, release
+from runtime.errors import TunnelError, UsageError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,6 +44,23 @@ def _lock(_: argparse.Namespace) -> None:
     print(f"{len(packages)} packages")
 
 
+def _compare(options: argparse.Namespace) -> None:
+    if differing := release.compare(Path(options.one), Path(options.two)):
+        message = f"{', '.join(differing)} differ between {options.one} and {options.two}"
+        raise UsageError(message)
+    names = sorted(path.name for path in Path(options.one).iterdir())
+    print(f"equal byte for byte: {', '.join(names)}")
+
+
+def _release(options: argparse.Namespace) -> None:
+    key = release.load_key(Path(options.key)) if options.key else None
+    locked = lock.read((bake.SOURCE / "images/packages.lock").read_text())
+    release.finish(Path(options.out), locked, Path(options.cache) / "debs", key)
+    print(
+        f"{options.out}: {release.SUMS}" + (f", {release.SIGNED}" if key else ", unsigned: no key was given")
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m images", description="bake and measure the VM image")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -55,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
     baking.set_defaults(verb=_bake)
     locking = verbs.add_parser("lock", help="write images/packages.lock again, from the machine's mirrors")
     locking.set_defaults(verb=_lock)
+    comparing = verbs.add_parser("compare", help="two bakes, byte for byte")
+    comparing.add_argument("one", metavar="DIR")
+    comparing.add_argument("two", metavar="DIR")
+    comparing.set_defaults(verb=_compare)
+    releasing = verbs.add_parser("release", help="checksums, the locked packages, a signed manifest")
+    releasing.add_argument("--out", required=True, metavar="DIR")
+    releasing.add_argument("--cache", default=".cache/images", metavar="DIR")
+    releasing.add_argument("--key", metavar="FILE", help="the owner's key; without it nothing is signed")
+    releasing.set_defaults(verb=_release)
     return parser
 
 

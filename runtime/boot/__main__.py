@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runtime.boot import azure_ready, bundle, inventory, settings, source
 from runtime.documents.settings import Bundle
-from runtime.errors import TunnelError, UnsupportedTeeError
+from runtime.errors import TunnelError
 
 BUNDLE_FOLDER = Path("/run/tunnel-bundle/site")
 _LOOPBACK = "127.0.0.1"
@@ -36,17 +36,12 @@ def say(line: str) -> None:
 
 
 def measure(digest: bytes) -> None:
-    """Extend the settings digest into PCR14, once. Raises: UnsupportedTeeError without a TPM."""
-    from runtime.attestation.attester.tpm import registers
-    from runtime.attestation.attester.tpm.commands import Tpm
-    from runtime.attestation.attester.tpm.device import FileDevice
+    """Record the settings digest, once. Raises: UnsupportedTeeError without a register for it."""
+    # Imported where they are used: each step is a process of its own, and most have no TPM.
+    from runtime.attestation.attester.machine import Machine
+    from runtime.attestation.attester.measure import measure_settings
 
-    device = FileDevice()
-    if not device.present():
-        message = "this VM has no TPM (/dev/tpmrm0): its settings cannot be measured"
-        raise UnsupportedTeeError(message)
-    with device as opened:
-        registers.measure_settings(Tpm(opened), digest)
+    measure_settings(Machine(), digest)
 
 
 def _settings() -> None:

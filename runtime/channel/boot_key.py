@@ -28,7 +28,19 @@ class BootKey:
     @staticmethod
     def create(common_name: str, now: int) -> BootKey:
         """Make a fresh key; `now` is Unix seconds."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        return BootKey._named(ec.generate_private_key(ec.SECP256R1()), common_name, now)
+
+    def for_site(self, hostname: str, now: int) -> BootKey:
+        """Return this very key with a certificate for a hostname.
+
+        Evidence binds the key, so a visitor's program that has seen the client's evidence knows this
+        certificate. A client signs as TLS client on the channel and as TLS server here: TLS 1.3 keeps the
+        two kinds of signature apart (RFC 8446 §4.4.3).
+        """
+        return BootKey._named(self.key, hostname, now)
+
+    @staticmethod
+    def _named(key: ec.EllipticCurvePrivateKey, common_name: str, now: int) -> BootKey:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
         start = datetime.fromtimestamp(now, tz=UTC)
         certificate = (

@@ -84,10 +84,10 @@ def read_settings(path: str) -> Settings:
     return settings_document.read(data)
 
 
-def _member(role: str) -> Callable[[argparse.Namespace], None]:
+def _member(role: str | None) -> Callable[[argparse.Namespace], None]:
     def verb(options: argparse.Namespace) -> None:
         found = read_settings(options.settings)
-        if found.role_name != role:
+        if role is not None and found.role_name != role:
             message = f"these are a {found.role_name}'s settings"
             raise UsageError(message, hint=f"run: tunnel {found.role_name} --settings {options.settings}")
         attester = choose(Machine())
@@ -105,10 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     for role, what in (
         ("server", "take visitors and relay them to tunnel clients"),
         ("client", "publish an origin"),
+        ("member", "be what the settings say: what an image runs"),
     ):
         verb = verbs.add_parser(role, help=what, description=what)
         verb.add_argument("--settings", required=True, metavar="FILE", help="the member's boot settings")
-        verb.set_defaults(verb=_member(role))
+        verb.set_defaults(verb=_member(None if role == "member" else role))
     checking = verbs.add_parser(
         "verify", help="attest one tunnel server from outside", description=verify.__doc__
     )

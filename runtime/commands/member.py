@@ -164,7 +164,11 @@ async def _serve(
 async def _publish(
     settings: Settings, role: ClientSettings, party: Party, documents: PublishedDocuments
 ) -> None:
-    source = routes.RoutesSource(role, settings.owner_keys)
+    def at_boot(hostname: str) -> tuple[bytes, bytes]:
+        site = party.key.for_site(hostname, party.clock.now())
+        return site.certificate_pem.encode(), site.key_pem.encode()
+
+    source = routes.RoutesSource(role, settings.owner_keys, at_boot)
     client = TunnelClient(
         settings=role,
         tunnel_name=settings.tunnel_name,

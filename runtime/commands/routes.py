@@ -21,8 +21,14 @@ log = logging.getLogger("tunnel.routes")
 class RoutesSource:
     """Reads the routes; a version never goes back."""
 
-    def __init__(self, settings: ClientSettings, owner_keys: tuple[bytes, ...]) -> None:
-        self._settings, self._owner_keys = settings, owner_keys
+    def __init__(
+        self,
+        settings: ClientSettings,
+        owner_keys: tuple[bytes, ...],
+        at_boot: Callable[[str], tuple[bytes, bytes]] | None = None,
+    ) -> None:
+        """`at_boot` makes PEM certificate and key for a hostname, where a route asks for that."""
+        self._settings, self._owner_keys, self._at_boot = settings, owner_keys, at_boot
         self._version = 0
 
     async def read(self) -> dict[str, Origin]:
@@ -31,7 +37,7 @@ class RoutesSource:
         if found.version < self._version:
             message = f"routes have version {found.version}, in force is {self._version}"
             raise UsageError(message, hint="raise the version of the new routes")
-        built = origins(found)
+        built = origins(found, self._at_boot)
         self._version = found.version
         return built
 

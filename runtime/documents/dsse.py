@@ -18,6 +18,7 @@ from runtime.errors import DocumentError, MalformedError, Problem
 
 FLEET_TYPE = "application/vnd.confidential-tunnels.fleet+json"
 ROUTES_TYPE = "application/vnd.confidential-tunnels.routes+json"
+IMAGE_TYPE = "application/vnd.confidential-tunnels.image+json"
 _WHAT = "signed envelope"
 
 

@@ -37,7 +37,7 @@ class Route:
     kind: Kind
     host: str  # loopback, but where kind is https or h2
     port: int
-    certificate: Certificate | None  # absent exactly where kind is tls
+    certificate: Certificate | Literal["at_boot"] | None  # absent exactly where kind is tls
     pins: tuple[bytes, ...]  # SHA-256 of the origin's certificate, DER; exactly where kind is https or h2
     proxy_protocol: bool  # begin with a PROXY protocol v2 header
 
@@ -90,7 +90,7 @@ def _route(entry: dict[str, Any], path: str, problems: list[Problem]) -> Route |
     certificate = entry.get("certificate")
     ends_tls = kind != "tls"
     if (certificate is None) is ends_tls:
-        want = "want chain and key files" if ends_tls else "want none: the origin ends TLS itself"
+        want = "want chain and key files, or at_boot" if ends_tls else "want none: the origin ends TLS itself"
         problems.append(Problem(f"{path}.certificate", f"{'is missing' if ends_tls else 'is given'}, {want}"))
     if pinned is not bool(pins):
         want = "want the SHA-256 of the certificate that the origin shows: nothing else is trusted there"
@@ -102,7 +102,7 @@ def _route(entry: dict[str, Any], path: str, problems: list[Problem]) -> Route |
         kind=kind,
         host=host,
         port=int(port_text),
-        certificate=Certificate(chain=certificate["chain"], key=certificate["key"]) if certificate else None,
+        certificate=Certificate(**certificate) if isinstance(certificate, dict) else certificate,
         pins=tuple(bytes.fromhex(pin) for pin in pins),
         proxy_protocol="proxy_protocol" in entry,
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from runtime.channel.party import Party
-from runtime.documents.routes import Routes
+from runtime.documents.routes import Certificate, Route, Routes
 from runtime.documents.settings import ClientSettings
 from runtime.errors import UnreachableError, UsageError
 from runtime.limits import Limits
@@ -132,8 +132,10 @@ class TunnelClient:
             pass
 
 
-def origins(routes: Routes) -> dict[str, Origin]:
+def origins(routes: Routes, at_boot: Callable[[str], tuple[bytes, bytes]] | None = None) -> dict[str, Origin]:
     """Build the origins of `routes.json`, loading site certificates. Raises: UsageError.
+
+    `at_boot` returns PEM certificate and key for a hostname whose certificate this process makes itself.
 
     A certificate that cannot be loaded refuses the whole file: what runs stays as it is.
     """
@@ -142,10 +144,7 @@ def origins(routes: Routes) -> dict[str, Origin]:
         context = None
         if route.certificate is not None:
             try:
-                chain, key = (
-                    Path(route.certificate.chain).read_bytes(),
-                    Path(route.certificate.key).read_bytes(),
-                )
+                chain, key = _chain_and_key(route, at_boot)
                 protocols = ("h2", "http/1.1") if route.kind in ("h2c", "h2") else ("http/1.1",)
                 context = visitor_context(chain, key, protocols)
             except (OSError, UsageError) as error:
@@ -162,3 +161,12 @@ def origins(routes: Routes) -> dict[str, Origin]:
             proxy_protocol=route.proxy_protocol,
         )
     return built
+
+
+def _chain_and_key(route: Route, at_boot: Callable[[str], tuple[bytes, bytes]] | None) -> tuple[bytes, bytes]:
+    if isinstance(route.certificate, Certificate):
+        return Path(route.certificate.chain).read_bytes(), Path(route.certificate.key).read_bytes()
+    if at_boot is None:
+        message = "this client makes no certificates"
+        raise UsageError(message, hint="name chain and key files")
+    return at_boot(route.hostname)

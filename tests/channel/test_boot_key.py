@@ -58,3 +58,12 @@ def test_a_tunnel_name_longer_than_a_common_name_can_be_still_gets_a_certificate
         x509.SubjectAlternativeName
     )
     assert names.value.get_values_for_type(x509.DNSName) == [long]
+
+
+def test_a_sites_certificate_is_of_the_same_key() -> None:
+    key = BootKey.create("tunnel.test", NOW)
+    site = key.for_site("app.test", NOW)
+    assert site.spki == key.spki
+    assert site.certificate_sha256 != key.certificate_sha256
+    names = site.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["app.test"]

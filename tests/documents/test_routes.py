@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.documents import routes
+from runtime.errors import DocumentError
 from tests.documents.damage import accepts_or_refuses, changed, damaged, example, problems, rewritten
 
 EXAMPLE = example("routes")
@@ -111,6 +112,14 @@ def test_a_certificate_is_there_exactly_where_the_client_ends_tls() -> None:
         assert f"{where}.{name}" in problems(
             routes.read, _route(service="http://127.0.0.1:1", certificate=relative)
         )
+
+
+def test_a_client_may_make_the_certificate_itself() -> None:
+    read = routes.read(_route(service="http://127.0.0.1:1", certificate="at_boot"))
+    assert read.routes[0].certificate == "at_boot"
+    for other in ("", "self-signed", "/etc/x.pem", None, 1, []):
+        with pytest.raises(DocumentError):
+            routes.read(_route(service="http://127.0.0.1:1", certificate=other))
 
 
 PIN = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"

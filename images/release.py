@@ -1,0 +1,74 @@
+"""What makes a bake a release: checksums of every file, and the owner's signature on the manifest. I/O."""
+
+from __future__ import annotations
+
+import os
+from hashlib import file_digest
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from images.lock import Lock
+from runtime.documents import dsse
+from runtime.errors import UsageError
+
+MANIFEST = "image-manifest.json"
+SUMS = "SHA256SUMS"
+SIGNED = "image-manifest.dsse.json"
+
+
+def sums(folder: Path) -> str:
+    """Return `sha256sum`'s lines for every file of the folder but the sums themselves."""
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if path.name not in {SUMS, SIGNED} and path.is_file():
+            with path.open("rb") as file:
+                lines.append(f"{file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines)
+
+
+def finish(folder: Path, lock: Lock, cache: Path, key: Ed25519PrivateKey | None) -> None:
+    """Write the sums and, where there is a key, the signed manifest; put the locked packages beside them.
+
+    With the packages a release can be baked again after the mirrors have moved on.
+    """
+    debs = folder / "debs"
+    debs.mkdir(exist_ok=True)
+    for package in lock.packages:
+        target = debs / f"{package.sha256}.deb"
+        if not target.exists():
+            target.write_bytes((cache / target.name).read_bytes())
+    (folder / SUMS).write_text(sums(folder))
+    if key is not None:
+        (folder / SIGNED).write_bytes(dsse.sign((folder / MANIFEST).read_bytes(), dsse.IMAGE_TYPE, key))
+
+
+def load_key(path: Path) -> Ed25519PrivateKey:
+    """Return the key that signs manifests. Raises: UsageError: others may read it, or it is none."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            key = load_pem_private_key(file.read(4096), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        message = f"{path}: {error}"
+        raise UsageError(
+            message, hint="want an unencrypted PEM file: tunnel-fleet key new --out FILE"
+        ) from error
+    if mode & 0o077 or not isinstance(key, Ed25519PrivateKey):
+        message = f"{path} has mode {mode:04o} or is no Ed25519 key"
+        raise UsageError(message, hint=f"chmod 600 {path}")
+    return key
+
+
+def compare(one: Path, two: Path) -> list[str]:
+    """Return the names of files that differ between two bakes, or are in one of them only."""
+    names = {path.name for folder in (one, two) for path in folder.iterdir() if path.is_file()}
+    return sorted(
+        name
+        for name in names
+        if not (one / name).is_file()
+        or not (two / name).is_file()
+        or (one / name).read_bytes() != (two / name).read_bytes()
+    )
