@@ -117,6 +117,7 @@ def test_a_certificate_is_there_exactly_where_the_client_ends_tls() -> None:
 def test_a_client_may_make_the_certificate_itself() -> None:
     read = routes.read(_route(service="http://127.0.0.1:1", certificate="at_boot"))
     assert read.routes[0].certificate == "at_boot"
+    other: object
     for other in ("", "self-signed", "/etc/x.pem", None, 1, []):
         with pytest.raises(DocumentError):
             routes.read(_route(service="http://127.0.0.1:1", certificate=other))
