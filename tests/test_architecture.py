@@ -69,7 +69,10 @@ NOT_PURE = {
     "runtime/attestation/attester/metadata.py": "asks Azure's metadata service",
     "runtime/attestation/attester/tpm/device.py": "opens the TPM",
     "runtime/attestation/attester/tpm/commands.py": "asks the TPM, waits for it, makes nonces",
-    "runtime/attestation/endorsements.py": "fetches what endorsers publish",
+    "runtime/attestation/endorsements/web.py": "asks endorsers",
+    "runtime/attestation/endorsements/cache.py": "keeps their answers in files",
+    "runtime/attestation/endorsements/published.py": "fetches the owner's bundle",
+    "runtime/attestation/endorsements/endorser.py": "gets and keeps, logs what is missing",
     "runtime/attestation/__init__.py": "docstring",
 }
 IMPURE = frozenset(

@@ -16,13 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from runtime import config
+from runtime.attestation.attester import Attester
 from runtime.attestation.attester.choice import choose
 from runtime.attestation.attester.machine import Machine
+from runtime.attestation.endorsements.cache import Cache
+from runtime.attestation.endorsements.endorser import EndorsedAttester, Endorser
+from runtime.attestation.endorsements.published import PublishedBundle
+from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.roots import HARDWARE_ROOTS
+from runtime.clock import TrustedClock
 from runtime.commands import logs, member, verify
 from runtime.documents import settings as settings_document
 from runtime.documents.settings import Settings
 from runtime.errors import DocumentError, TunnelError, UsageError
+
+ENDORSEMENTS = Path("/run/tunnel/endorsements")  # tmpfs: it lasts as long as the boot
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,12 +98,19 @@ def _member(role: str | None) -> Callable[[argparse.Namespace], None]:
         if role is not None and found.role_name != role:
             message = f"these are a {found.role_name}'s settings"
             raise UsageError(message, hint=f"run: tunnel {found.role_name} --settings {options.settings}")
-        attester = choose(Machine())
+        attester = _endorsed(choose(Machine()), found)
         logs.to_stderr()
         with contextlib.suppress(KeyboardInterrupt):
             run_until_done(member.run(found, member.Parts(attester=attester, roots=HARDWARE_ROOTS)))
 
     return verb
+
+
+def _endorsed(attester: Attester, settings: Settings) -> EndorsedAttester:
+    """Have the machine's evidence bring its endorsements along."""
+    clock = TrustedClock(config.BUILD_TIME)
+    endorser = Endorser(web=HttpWeb(wall=clock.now), cache=Cache(ENDORSEMENTS), now=clock.now)
+    return EndorsedAttester(attester, endorser, PublishedBundle(settings.endorsements_urls))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,6 +61,7 @@ class Settings:
     owner_keys: tuple[bytes, ...]  # raw Ed25519 public keys, 32 bytes each
     document_urls: tuple[str, ...]
     document_min_version: int
+    endorsements_urls: tuple[str, ...]  # of a bundle beside the document; may be none
     tunnel_name: str
     resolver: tuple[str, int] | None  # None: the machine's own
     admin: tuple[str, int]
@@ -112,6 +113,7 @@ def read(data: bytes) -> Settings:
         owner_keys=tuple(bytes.fromhex(key) for key in raw["owner_keys"]),
         document_urls=tuple(raw["document"]["urls"]),
         document_min_version=raw["document"]["min_version"],
+        endorsements_urls=tuple(raw["document"].get("endorsements", ())),
         tunnel_name=raw["tunnel_name"],
         resolver=resolver,
         admin=admin,

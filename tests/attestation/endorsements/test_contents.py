@@ -1,0 +1,174 @@
+"""Answers that are what was asked for, and answers that are not: never kept, never handed on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from runtime.attestation.endorsements import contents
+from runtime.attestation.endorsements.contents import Answer
+from runtime.attestation.endorsements.wanted import Want, endorsements_needed
+from runtime.attestation.model import Evidence
+from runtime.errors import MalformedError
+from tests.attestation.endorsements import machines
+from tests.fakes import endorsers, td_machine
+from tests.fakes.amd import Chip, FakeAmd
+from tests.fakes.endorsers import Say
+
+HTML = b"<html><title>Please log in</title></html>"
+
+
+@pytest.fixture(scope="module")
+def chip(amd: FakeAmd) -> Chip:
+    return amd.chip("one", "Genoa")
+
+
+def want_of(evidence: Evidence, kind: str) -> Want:
+    return next(want for want in endorsements_needed(evidence) if want.kind == kind)
+
+
+def test_a_chip_s_endorsements(chip: Chip) -> None:
+    evidence, have = machines.snp(chip), chip.endorsements
+    chain = endorsers.pem(have["intermediate"], have["root"])
+    got: dict[str, bytes] = {}
+    for kind, body in (("certificate", have["vek"]), ("crl", have["crl"]), ("chain", chain)):
+        content = contents.read(want_of(evidence, kind), body, evidence)
+        assert content.fresh_until is not None
+        got |= content.endorsements
+    assert got == {name: have[name] for name in ("vek", "crl", "intermediate", "root")}
+
+
+def test_a_certificate_of_another_chip_is_refused(amd: FakeAmd, chip: Chip) -> None:
+    evidence = machines.snp(chip)
+    other = amd.chip("two", "Genoa").endorsements["vek"]
+    with pytest.raises(MalformedError, match="another chip or firmware"):
+        contents.read(want_of(evidence, "certificate"), other, evidence)
+
+
+def test_a_chain_that_is_none_is_refused(amd: FakeAmd, chip: Chip) -> None:
+    evidence, have = machines.snp(chip), chip.endorsements
+    other = amd.chip("two", "Milan").endorsements
+    want = want_of(evidence, "chain")
+    for pair in (
+        (have["root"], have["intermediate"]),
+        (have["intermediate"],),
+        (have["intermediate"], other["root"]),
+        (have["intermediate"], have["root"], have["root"]),
+    ):
+        with pytest.raises(MalformedError):
+            contents.read(want, endorsers.pem(*pair), evidence)
+
+
+@pytest.mark.parametrize("kind", ["certificate", "crl", "chain"])
+@pytest.mark.parametrize(
+    "body", [HTML, b"", b"\x30", bytes(contents.MAX_BODY_SIZE + 1)], ids=["html", "empty", "cut", "huge"]
+)
+def test_something_else_is_refused(chip: Chip, kind: str, body: bytes) -> None:
+    evidence = machines.snp(chip)
+    with pytest.raises(MalformedError):
+        contents.read(want_of(evidence, kind), body, evidence)
+
+
+def test_a_list_in_pem_is_refused(chip: Chip) -> None:
+    evidence = machines.snp(chip)
+    with pytest.raises(MalformedError, match="want DER"):
+        contents.read(want_of(evidence, "crl"), b"-----BEGIN X509 CRL-----\n", evidence)
+
+
+def thim(chip: Chip, **changes: Any) -> bytes:
+    have = chip.endorsements
+    value = {
+        "vcekCert": endorsers.pem(have["vek"]).decode(),
+        "certificateChain": endorsers.pem(have["intermediate"], have["root"]).decode(),
+        "tcbm": "DB18000000000004",
+    }
+    return json.dumps(value | changes).encode()
+
+
+def test_azure_s_certificates(chip: Chip) -> None:
+    evidence = machines.snp(chip, "azure-snp")
+    content = contents.read(want_of(evidence, "thim"), thim(chip), evidence)
+    assert content.endorsements == {name: chip.endorsements[name] for name in ("vek", "intermediate", "root")}
+
+
+@pytest.mark.parametrize("body", [HTML, b"[]", b"{}", b'{"vcekCert": 7, "certificateChain": ""}'])
+def test_azure_s_answer_without_certificates_is_refused(chip: Chip, body: bytes) -> None:
+    evidence = machines.snp(chip, "azure-snp")
+    with pytest.raises(MalformedError):
+        contents.read(want_of(evidence, "thim"), body, evidence)
+
+
+def test_azure_s_certificate_of_another_chip_is_refused(amd: FakeAmd, chip: Chip) -> None:
+    evidence = machines.snp(chip, "azure-snp")
+    with pytest.raises(MalformedError, match="another chip"):
+        contents.read(want_of(evidence, "thim"), thim(amd.chip("two", "Genoa")), evidence)
+
+
+def intel(**changes: Say) -> tuple[Want, list[Answer]]:
+    want = want_of(machines.tdx(), "collateral")
+    said = endorsers.pcs(td_machine.COLLATERAL, want.paths)
+    for number, change in changes.items():
+        said[want.paths[int(number[1:])]] = change
+    return want, [
+        Answer(body=said[path].body, headers={n.lower(): v for n, v in said[path].headers.items()})
+        for path in want.paths
+    ]
+
+
+def test_intel_s_four_answers_become_the_nine_parts_bit_for_bit() -> None:
+    want, answers = intel()
+    body = contents.assemble(want, answers)
+    assert json.loads(body) == json.loads(td_machine.COLLATERAL)
+    content = contents.read(want, body, machines.tdx())
+    assert td_machine.accept(collateral=content.endorsements["tdx_collateral"])
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("body", [HTML, b"", b"{}"])
+def test_one_answer_that_is_something_else_spoils_the_four(number: int, body: bytes) -> None:
+    want, answers = intel(**{f"n{number}": Say(body=body)})
+    with pytest.raises(MalformedError):
+        contents.read(want, contents.assemble(want, answers), machines.tdx())
+
+
+def test_collateral_is_as_fresh_as_its_first_end() -> None:
+    want, answers = intel()
+    until = contents.read(want, contents.assemble(want, answers), machines.tdx()).fresh_until
+    parts = json.loads(td_machine.COLLATERAL)
+    ends = [json.loads(parts[name])["nextUpdate"] for name in ("tcb_info", "qe_identity")]
+    from runtime.documents import times
+
+    assert until is not None
+    assert until <= min(map(times.parse, ends))
+
+
+def test_collateral_without_an_end_is_refused() -> None:
+    parts = json.loads(td_machine.COLLATERAL)
+    for text in ("{}", '{"nextUpdate": 7}', "[]", "x", '{"nextUpdate": "soon"}'):
+        body = json.dumps(parts | {"tcb_info": text}).encode()
+        with pytest.raises(MalformedError):
+            contents.read(want_of(machines.tdx(), "collateral"), body, machines.tdx())
+
+
+def test_an_authority_has_to_have_issued_what_is_below_it() -> None:
+    leaf, authority, root = machines.google_path().ders()
+    have = {"tdx_collateral": b"x", "launch_endorsement": b"x", "ak_certificate": leaf}
+    evidence = machines.tdx(**have)
+    want = want_of(evidence, "certificate")
+    assert contents.read(want, authority, evidence).endorsements == {"ak_authority_1": authority}
+    for wrong in (root, leaf, HTML):
+        with pytest.raises(MalformedError):
+            contents.read(want, wrong, evidence)
+    evidence = machines.tdx(**have, ak_authority_1=authority)
+    assert contents.read(want_of(evidence, "certificate"), root, evidence).endorsements == {"ak_root": root}
+
+
+def test_a_launch_endorsement_is_a_protobuf() -> None:
+    want = want_of(machines.tdx(), "launch")
+    assert contents.read(want, b"\x0a\x01x", machines.tdx()).endorsements == {
+        "launch_endorsement": b"\x0a\x01x"
+    }
+    with pytest.raises(MalformedError):
+        contents.read(want, HTML, machines.tdx())

@@ -1,0 +1,208 @@
+"""Evidence completed from bundle, cache and endorsers; and what is told when it cannot be."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from runtime.attestation import model
+from runtime.attestation.endorsements import endorser as subject
+from runtime.attestation.endorsements.bundle import EMPTY, Bundle
+from runtime.attestation.endorsements.cache import Cache
+from runtime.attestation.endorsements.contents import Answer
+from runtime.attestation.endorsements.endorser import EndorsedAttester, Endorser, Sources
+from runtime.attestation.endorsements.published import PublishedBundle
+from runtime.attestation.endorsements.wanted import endorsements_needed
+from runtime.attestation.endorsements.web import HttpWeb
+from runtime.attestation.model import Evidence
+from runtime.attestation.tees.snp import SnpTee
+from runtime.errors import UnreachableError
+from tests.attestation.endorsements import machines
+from tests.fakes import endorsers, fleets
+from tests.fakes.amd import Chip, FakeAmd
+from tests.fakes.endorsers import Endorsers, Say
+
+NOW = fleets.NOW
+LONG_AFTER = NOW + 100 * 365 * 86400
+
+
+@pytest.fixture(scope="module")
+def chip(amd: FakeAmd) -> Chip:
+    return amd.chip("one", "Genoa")
+
+
+def ask(base: str, *, cache: Path | None = None, bundle: Bundle = EMPTY, now: int = NOW) -> Endorser:
+    return Endorser(
+        web=HttpWeb(wall=time.time, first_pause_s=0.0),
+        cache=None if cache is None else Cache(cache),
+        now=lambda: now,
+        sources=Sources(
+            amd_kds=base, azure_thim=base, intel_pcs=base, google_launch=base, authority=f"{base}/at/"
+        ),
+        bundle=bundle,
+    )
+
+
+async def test_a_chip_s_evidence_becomes_complete_and_verifies(
+    amd: FakeAmd, chip: Chip, tmp_path: Path
+) -> None:
+    one = Endorsers(endorsers.kds(chip))
+    async with one.running() as base:
+        evidence, short = await ask(base, cache=tmp_path).complete(machines.snp(chip), deadline_s=30)
+        assert short == ()
+        assert len(one.asked) == 3
+        assert SnpTee().verify(evidence, amd.roots(), NOW).product == "Genoa"
+        again, short = await ask(base, cache=tmp_path).complete(machines.snp(chip), deadline_s=30)
+    assert (again.endorsements, short) == (evidence.endorsements, ())
+    assert len(one.asked) == 3, "the second time the cache answers"
+
+
+async def test_the_way_of_an_attestation_key_is_walked_to_its_root() -> None:
+    path = machines.google_path()
+    leaf, authority, root = path.ders()
+    have = {"tdx_collateral": b"x", "launch_endorsement": b"x", "ak_certificate": leaf}
+    at = f"/at/{machines.HOST}"
+    one = Endorsers({f"{at}/ca.crt": Say(body=authority), f"{at}/root.crt": Say(body=root)})
+    async with one.running() as base:
+        evidence, short = await ask(base).complete(machines.tdx(**have), deadline_s=30)
+    got = {name: value for name, value in evidence.endorsements.items() if name not in have}
+    assert got == {"ak_authority_1": authority, "ak_root": root}
+    assert sorted(name for one in short for name in one.want.gives) == ["ak_authority_crl", "ak_crl"]
+    assert model.decode(model.encode(evidence)) == evidence
+
+
+async def test_a_wrong_certificate_is_neither_used_nor_kept(amd: FakeAmd, chip: Chip, tmp_path: Path) -> None:
+    published = endorsers.kds(chip)
+    path = next(p for p in published if "?" in p)
+    wrong = Say(body=amd.chip("two", "Genoa").endorsements["vek"])
+    one = Endorsers(published | {path: [wrong, published[path]]})
+    async with one.running() as base:
+        evidence, short = await ask(base, cache=tmp_path).complete(machines.snp(chip), deadline_s=30)
+        assert "vek" not in evidence.endorsements
+        assert ["another chip" in str(one) for one in short] == [True]
+        evidence, short = await ask(base, cache=tmp_path).complete(machines.snp(chip), deadline_s=30)
+    assert "vek" in evidence.endorsements
+    assert short == ()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Say(status=429, headers={"Retry-After": "3600"}),
+        Say(status=404),
+        Say(body=b"<html>", headers={"Content-Type": "text/html"}),
+        Say(body=b"\x30\x82", cut=100),
+        Say(body=bytes(300_000)),
+    ],
+    ids=["busy", "gone", "html", "truncated", "huge"],
+)
+async def test_what_cannot_be_had_is_told_and_the_rest_is_there(
+    chip: Chip, said: Say, tmp_path: Path
+) -> None:
+    published = endorsers.kds(chip)
+    path = next(p for p in published if p.endswith("/crl"))
+    one = Endorsers({path: said} | {p: s for p, s in published.items() if p != path})
+    async with one.running() as base:
+        endorser = ask(base, cache=tmp_path)
+        if said.status == 429:  # asked last, so that the others are not kept waiting
+            order = [w for w in endorsements_needed(machines.snp(chip)) if w.kind != "crl"]
+            for want in order:
+                Cache(tmp_path).put(want.key, published[want.paths[0]].body)
+        evidence, short = await endorser.complete(machines.snp(chip), deadline_s=30)
+    assert set(evidence.endorsements) == {"vek", "intermediate", "root"}
+    assert [one.want.gives for one in short] == [("crl",)]
+
+
+async def test_a_bundle_spares_the_network(chip: Chip) -> None:
+    published = endorsers.kds(chip)
+    wants = endorsements_needed(machines.snp(chip))
+    bundle = Bundle(made_at=NOW, items={want.key: published[want.paths[0]].body for want in wants})
+    offline = Endorser(web=None, cache=None, now=lambda: NOW, bundle=bundle)
+    evidence, short = await offline.complete(machines.snp(chip), deadline_s=30)
+    assert short == ()
+    assert set(evidence.endorsements) == {"vek", "intermediate", "root", "crl"}
+    assert offline.used == bundle.items
+
+
+async def test_a_stale_bundle_is_no_bundle(chip: Chip, tmp_path: Path) -> None:
+    published = endorsers.kds(chip)
+    wants = endorsements_needed(machines.snp(chip))
+    items = {want.key: published[want.paths[0]].body for want in wants}
+    for key, body in items.items():
+        Cache(tmp_path).put(key, body)
+    late = Endorser(
+        web=None, cache=Cache(tmp_path), now=lambda: LONG_AFTER, bundle=Bundle(made_at=NOW, items=items)
+    )
+    evidence, short = await late.complete(machines.snp(chip), deadline_s=30)
+    assert evidence.endorsements == {}
+    assert len(short) == 3
+    assert all("the cache's ended at" in str(one) for one in short)
+
+
+async def test_an_endorser_that_hands_out_what_has_ended_gives_nothing(chip: Chip) -> None:
+    one = Endorsers(endorsers.kds(chip))
+    async with one.running() as base:
+        evidence, short = await ask(base, now=LONG_AFTER).complete(machines.snp(chip), deadline_s=30)
+    assert evidence.endorsements == {}
+    assert all("gives what ended" in str(one) for one in short)
+
+
+async def test_a_spoiled_cache_is_fetched_again(chip: Chip, tmp_path: Path) -> None:
+    for want in endorsements_needed(machines.snp(chip)):
+        Cache(tmp_path).put(want.key, b"spoiled")
+    one = Endorsers(endorsers.kds(chip))
+    async with one.running() as base:
+        _, short = await ask(base, cache=tmp_path).complete(machines.snp(chip), deadline_s=30)
+    assert short == ()
+    assert len(one.asked) == 3
+
+
+async def test_the_deadline_is_over_all_of_it(chip: Chip) -> None:
+    slow = {path: Say(body=said.body, late_s=60.0) for path, said in endorsers.kds(chip).items()}
+    async with Endorsers(slow).running() as base:
+        _, short = await ask(base).complete(machines.snp(chip), deadline_s=0.2)
+    assert len(short) == 3
+
+
+async def test_an_attester_brings_its_endorsements_along(
+    chip: Chip, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Bare:
+        def available(self) -> bool:
+            return True
+
+        async def collect(self, report_data: bytes) -> Evidence:
+            full = chip.evidence(report_data=report_data)
+            return Evidence(format=full.format, parts=full.parts, endorsements={})
+
+    published = endorsers.kds(chip)
+    path = next(p for p in published if p.endswith("/crl"))
+    async with Endorsers({p: s for p, s in published.items() if p != path}).running() as base:
+        attester = EndorsedAttester(Bare(), ask(base), PublishedBundle(()))
+        assert attester.available()
+        with caplog.at_level(logging.WARNING, "tunnel.endorsements"):
+            evidence = await attester.collect(bytes(64))
+    assert set(evidence.endorsements) == {"vek", "intermediate", "root"}
+    assert [record.getMessage() for record in caplog.records] == ["endorsement missing"]
+
+
+async def test_of_several_addresses_the_first_that_answers() -> None:
+    class OneDown:
+        async def get(self, url: str, *, deadline: float) -> Answer:
+            if "down" in url:
+                raise UnreachableError("down")
+            return Answer(body=url.encode(), headers={})
+
+    one = Endorser(web=OneDown(), cache=None, now=lambda: NOW)
+    assert await one._first_of(("http://down/", "http://up/"), 0.0) == b"http://up/"
+    with pytest.raises(UnreachableError):
+        await one._first_of(("http://down/",), 0.0)
+    with pytest.raises(UnreachableError, match="no address"):
+        await one._first_of((), 0.0)
+
+
+def test_first_and_later_deadlines_fit_the_channel() -> None:
+    assert subject.DEADLINE_S + 15.0 < 20.0
