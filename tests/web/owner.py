@@ -23,6 +23,7 @@ _SETTINGS = Settings(
     owner_keys=(PUBLIC,),
     document_urls=(),
     document_min_version=1,
+    endorsements_urls=(),
     tunnel_name="tunnel.test",
     resolver=None,
     admin=("127.0.0.1", 9443),

@@ -1,7 +1,7 @@
 """Fetch the bundle that the owner publishes beside the fleet document, now and then. I/O.
 
-The URLs need no trust: what a bundle holds is judged item by item, as answers of endorsers are. A publisher that
-is down, or has something else there, costs nothing but a line in the log.
+The URLs need no trust: what a bundle holds is judged item by item, as answers of endorsers are. A publisher
+that is down, or has something else there, costs nothing but a line in the log.
 """
 
 from __future__ import annotations

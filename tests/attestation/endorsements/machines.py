@@ -15,13 +15,13 @@ AIA, CDP = "1.3.6.1.5.5.7.1.1", "2.5.29.31"
 HOST = "http://privateca-content-1.storage.googleapis.com"
 
 
-def evidence(format_: str, parts: dict[str, bytes], **endorsements: bytes) -> Evidence:
+def evidence(format_: str, parts: dict[str, bytes], /, **endorsements: bytes) -> Evidence:
     """Return evidence; parts that do not matter are filled with something."""
     filled = {name: parts.get(name, b"x") for name in FORMATS[format_].parts}
     return Evidence(format=format_, parts=filled, endorsements=endorsements)
 
 
-def snp(chip: Chip, format_: str = "sev-snp", **endorsements: bytes) -> Evidence:
+def snp(chip: Chip, format_: str = "sev-snp", /, **endorsements: bytes) -> Evidence:
     """Return a chip's evidence with these endorsements only."""
     report = chip.report(report_data=bytes(64))
     if format_ == "azure-snp":
@@ -31,7 +31,7 @@ def snp(chip: Chip, format_: str = "sev-snp", **endorsements: bytes) -> Evidence
     return evidence(format_, {"snp_report": report}, **endorsements)
 
 
-def tdx(format_: str = "gcp-tdx", **endorsements: bytes) -> Evidence:
+def tdx(format_: str = "gcp-tdx", /, **endorsements: bytes) -> Evidence:
     """Return a TD's evidence."""
     return evidence(format_, {"td_quote": td_machine.QUOTE}, **endorsements)
 
