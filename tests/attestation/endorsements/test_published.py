@@ -45,6 +45,7 @@ async def test_it_is_asked_for_hourly_and_never_goes_back() -> None:
 async def test_without_a_url_or_a_publisher_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await PublishedBundle(()).refresh() == EMPTY
     assert await PublishedBundle(("http://127.0.0.1:1/",)).refresh() == EMPTY
+    monkeypatch.setattr(bundles, "MAX_BUNDLE_SIZE", 10)
     monkeypatch.setattr(subject, "MAX_BUNDLE_SIZE", 10)
     async with Endorsers({"/a": said(5)}).running() as base:
         assert await PublishedBundle((f"{base}/a",)).refresh() == EMPTY
