@@ -8,13 +8,12 @@ itself would convince nobody, so it does not serve.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import os
 import secrets
-import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,8 @@ from runtime.channel.hello import Side
 from runtime.channel.party import Party
 from runtime.clock import TrustedClock
 from runtime.commands import metrics, routes
+from runtime.commands.signals import until_signalled
+from runtime.commands.supervision import ServiceManager
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings
 from runtime.errors import UnreachableError
 from runtime.tunnel.client import TunnelClient
@@ -156,7 +157,12 @@ async def _serve(
         async with (
             listeners.on_unix_socket(endpoint, socket, tunnel_name.tls_context(party.key)),
             listeners.on_address(private, *settings.admin),
-            _until_signalled(server.drain) as until,
+            until_signalled(
+                server.drain,
+                manager=ServiceManager(os.environ),
+                ready=listening.wait,
+                is_well=server.workers.answering,
+            ) as until,
         ):
             await until(server.run(socket, listening))
 
@@ -189,7 +195,13 @@ async def _publish(
     private = admin.application(is_ready=client.is_ready, status=status, registry=metrics.registry(client))
     async with (
         listeners.on_address(private, *settings.admin),
-        _until_signalled(client.drain, reload) as until,
+        until_signalled(
+            client.drain,
+            reload,
+            manager=ServiceManager(os.environ),
+            ready=lambda: asyncio.sleep(0),
+            is_well=lambda: True,
+        ) as until,
     ):
         await until(client.run())
 
@@ -239,52 +251,3 @@ def _announce(result: AttestationResult) -> None:
     log.info("attested on boot", extra={"fields": fields})
     for warning in result.warnings:
         log.warning("attestation", extra={"fields": {"detail": warning}})
-
-
-@contextlib.asynccontextmanager
-async def _until_signalled(
-    drain: Callable[[], Any], reload: Callable[[], Any] | None = None
-) -> AsyncGenerator[Callable[[Any], Any], None]:
-    """Yield a runner that ends on SIGTERM or SIGINT after `drain`, and on a second one at once."""
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    again = asyncio.Event()
-    hang_up = asyncio.Event()
-
-    def stop() -> None:
-        (again if asked.is_set() else asked).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, hang_up.set)
-
-    async def until(work: Any) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            working = tasks.create_task(work)
-            reloading = tasks.create_task(_on_hang_up(hang_up, reload))
-            waiting = tasks.create_task(asked.wait())
-            await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            if asked.is_set() and not working.done():
-                log.info("draining")
-                draining = tasks.create_task(drain())
-                killed = tasks.create_task(again.wait())
-                await asyncio.wait({draining, killed}, return_when=asyncio.FIRST_COMPLETED)
-                killed.cancel()
-                draining.cancel()
-            working.cancel()
-            reloading.cancel()
-
-    try:
-        yield until
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-
-
-async def _on_hang_up(hang_up: asyncio.Event, reload: Callable[[], Any] | None) -> None:
-    while True:
-        await hang_up.wait()
-        hang_up.clear()
-        if reload is not None:
-            await reload()

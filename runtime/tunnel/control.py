@@ -66,11 +66,6 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """Send `Counters` now."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The worker listens."""
 
@@ -103,16 +98,17 @@ class Counters:
     opened: dict[str, int]  # streams per member
     received: dict[str, int]  # frame bytes from each member
     sent: dict[str, int]  # frame bytes to each member
-    refused: dict[str, int]  # per reason: visitors and joins turned away
+    refused: dict[str, int]  # per reason: visitors, joins and data connections turned away
+    lag_s: float  # the longest that the loop was late since the report before
 
 
-ToWorker: TypeAlias = Configure | Session | Grant | End | Drain | Report
+ToWorker: TypeAlias = Configure | Session | Grant | End | Drain
 FromWorker: TypeAlias = Ready | Joined | Left | Counters
 Message: TypeAlias = ToWorker | FromWorker
 
 _TYPES: dict[str, type[Message]] = {
     kind.__name__.lower(): kind
-    for kind in (Configure, Session, Grant, End, Drain, Report, Ready, Joined, Left, Counters)
+    for kind in (Configure, Session, Grant, End, Drain, Ready, Joined, Left, Counters)
 }
 _HINTS = {kind: get_type_hints(kind) for kind in (*_TYPES.values(), Limits)}
 _SIZES = {"session": 16, "join_secret": 32}

@@ -67,7 +67,7 @@ class TunnelServer:
         self._ports: tuple[int, ...] = ()
         self._draining = False
         self.refused: dict[str, int] = {}  # code -> sessions turned away
-        self.workers = WorkerPool(self._connections_changed, limits)
+        self.workers = WorkerPool(self._connections_changed, limits, self._all_sessions)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ class TunnelServer:
                 )
                 index = await asyncio.shield(self.workers.died)
                 if not self._draining:
-                    message = f"relay worker {index} died"
+                    message = f"relay worker {index} died and cannot be replaced"
                     raise TunnelError(message)
                 await self.workers.ended(self._limits.drain_s + DRAIN_MARGIN_S)
             finally:
@@ -112,6 +112,7 @@ class TunnelServer:
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""
         self._draining = True
+        self.workers.expect_end()
         deadline_ms = round(self._limits.drain_s * 1000)
         goaway = session_messages.encode(Goaway(reason="draining", retry_after_s=1, deadline_ms=deadline_ms))
         farewells = [live.session.send(goaway) for live in self._live.values()]
@@ -216,14 +217,15 @@ class TunnelServer:
         return [live for live in self._live.values() if live.session.peer.member == member]
 
     async def _announce(self, session: Session) -> None:
-        await self.workers.announce(
-            control.Session(
-                session=session.id,
-                member=session.peer.member,
-                epoch=session.epoch,
-                join_secret=session.join_secret,
-            )
-        )
+        await self.workers.announce(_as_told(session))
+
+    def _all_sessions(self) -> list[control.ToWorker]:
+        """What a new worker has to know."""
+        told: list[control.ToWorker] = []
+        for live in self._live.values():
+            told.append(_as_told(live.session))
+            told.append(control.Grant(session=live.session.id, hostnames=live.granted))
+        return told
 
     async def _talk(self, live: LiveSession) -> None:
         while True:
@@ -341,3 +343,13 @@ class TunnelServer:
             )
             for index in range(settings.workers)
         ]
+
+
+def _as_told(session: Session) -> control.Session:
+    """What workers are told of a session."""
+    return control.Session(
+        session=session.id,
+        member=session.peer.member,
+        epoch=session.epoch,
+        join_secret=session.join_secret,
+    )

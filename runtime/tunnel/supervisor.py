@@ -238,6 +238,19 @@ class Supervisor:
                 self.status.connections += 1
                 return connection
 
+    async def _rejoin(
+        self, session: Session, plan: DataPlan, worker: int, counters: list[int]
+    ) -> DataConnection:
+        """Join again, trying for as long as a server may need to replace a worker that died."""
+        end = time.monotonic() + self._limits.worker_start_s
+        while True:
+            try:
+                return await self._join(session, plan, worker, counters)
+            except TunnelError:
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(JOIN_PAUSE_S)
+
     async def _keep_joined(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> None:
         """Replace a data connection that is lost; if the worker takes none, the session is over."""
         while True:
@@ -248,7 +261,7 @@ class Supervisor:
             log.warning(
                 "data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}}
             )
-            self._connections[worker] = await self._join(session, plan, worker, counters)
+            self._connections[worker] = await self._rejoin(session, plan, worker, counters)
 
     async def _listen(self, session: Session, last_pong: list[float]) -> None:
         while True:

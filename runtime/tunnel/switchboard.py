@@ -112,7 +112,7 @@ class Switchboard:
             for mux in tuple(served.muxes):
                 mux.close(CloseCode.SESSION_ENDED, message.reason)
 
-    def counters(self) -> Counters:
+    def counters(self, *, lag_s: float = 0.0) -> Counters:
         """Sum up since the start."""
         received, sent = self._received.copy(), self._sent.copy()
         streams = 0
@@ -128,6 +128,7 @@ class Switchboard:
             received=dict(received),
             sent=dict(sent),
             refused=dict(self._refused),
+            lag_s=lag_s,
         )
 
     # ------------------------------------------------------------------ draining

@@ -32,13 +32,13 @@ from runtime.tunnel.control import (
     LineSplitter,
     Message,
     Ready,
-    Report,
     Session,
     decode,
     encode,
 )
 from runtime.tunnel.data_tls import certificate_digest, server_context
 from runtime.tunnel.doors import BACKLOG, Address, Doors, bind
+from runtime.tunnel.loop_lag import LoopLag
 from runtime.tunnel.switchboard import Switchboard
 
 Tell: TypeAlias = Callable[[FromWorker], None]
@@ -61,6 +61,7 @@ class Worker:
         self._admission: Admission | None = None
         self._draining: asyncio.Task[None] | None = None
         self._reporting: asyncio.TimerHandle | None = None
+        self._lag = LoopLag(loop)
 
     async def configure(self, message: Configure) -> None:
         """Open the listeners and say `Ready`. Raises UsageError or UnreachableError."""
@@ -85,6 +86,7 @@ class Worker:
         data_port = _listen_for_data(admission, message.data_listen)
         ports = doors.bind(message.visitor_listen)
         self._tell(Ready(visitor_ports=ports, data_port=data_port))
+        self._lag.start()
         self._report_again()
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process: the collector need not walk it
@@ -107,8 +109,6 @@ class Worker:
                 self._board.grant(message)
             case End():
                 self._board.end(message)
-            case Report():
-                self._report(self._board)
             case Configure() | Ready() | Joined() | Left() | Counters():
                 raise MalformedError("control message", f"{type(message).__name__} cannot be applied")
 
@@ -129,6 +129,7 @@ class Worker:
             self._draining.cancel()
         if self._reporting is not None:
             self._reporting.cancel()
+        self._lag.stop()
         self._close_listeners()
         if self._admission is not None:
             self._admission.cut()
@@ -166,7 +167,7 @@ class Worker:
 
     def _report(self, board: Switchboard) -> None:
         """Tell the counters; with more members than a line holds, the totals alone."""
-        counters = board.counters()
+        counters = board.counters(lag_s=self._lag.take())
         try:
             self._tell(counters)
         except MalformedError:

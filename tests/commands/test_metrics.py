@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime.commands import metrics
 from runtime.tunnel import client as following
 from runtime.tunnel.client import TunnelClient
-from runtime.tunnel.control import Report
 from runtime.tunnel.data import Origin
 from runtime.tunnel.server import TunnelServer
 from tests.fakes.amd import FakeAmd
@@ -62,7 +61,6 @@ async def test_what_a_server_and_a_client_count(amd: FakeAmd, monkeypatch: pytes
         async with fleet.client(dns.address, routes) as client:
             await until(lambda: client.is_ready() and server.is_ready())
             assert not await is_served(server, "app.test")  # the echo is no TLS: a stream all the same
-            await server.workers.tell(Report())
             await until(lambda: scrape(server)["tunnel_streams_opened"] == {("client-1", "0"): 1.0})
             found = scrape(server)
             assert found["tunnel_sessions"] == {("T", "client-1"): 1.0}

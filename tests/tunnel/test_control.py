@@ -24,7 +24,6 @@ from runtime.tunnel.control import (
     LineSplitter,
     Message,
     Ready,
-    Report,
     Session,
     decode,
     encode,
@@ -45,11 +44,18 @@ MESSAGES: list[Message] = [
     Grant(session=bytes(16), hostnames=("a.b", "*.c.d")),
     End(session=bytes(16), reason="why"),
     Drain(deadline_s=30.0),
-    Report(),
     Ready(visitor_ports=(1, 2), data_port=3),
     Joined(session=bytes(16), connections=1),
     Left(session=bytes(16), connections=0),
-    Counters(visitors=1, streams=2, opened={"m": 3}, received={"m": 4}, sent={}, refused={"no_route": 5}),
+    Counters(
+        visitors=1,
+        streams=2,
+        opened={"m": 3},
+        received={"m": 4},
+        sent={},
+        refused={"no_route": 5},
+        lag_s=0.25,
+    ),
 ]
 
 

@@ -19,6 +19,7 @@ from runtime.crowd import Crowd
 from runtime.documents import strict_json
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
+from runtime.tunnel import workers as workers_module
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import (
     Answer,
@@ -309,10 +310,13 @@ async def test_draining_tells_clients_takes_nobody_new_and_ends_by_itself(fleet:
         assert await over(session) == "closed"
 
 
-async def test_a_worker_that_dies_ends_the_server_loudly(fleet: SmallFleet) -> None:
+async def test_workers_that_keep_dying_end_the_server_loudly(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server, ready = fleet.make_server(), asyncio.Event()
     running = asyncio.create_task(server.run("/nonexistent", ready))
     await ready.wait()
+    monkeypatch.setattr(workers_module, "MAX_DEATHS", 0)
     os.kill(server.workers._workers[0].process.pid, signal.SIGKILL)
     async with asyncio.timeout(20):
         with pytest.raises(BaseExceptionGroup) as caught:

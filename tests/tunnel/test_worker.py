@@ -30,7 +30,6 @@ from runtime.tunnel.control import (
     Left,
     Message,
     Ready,
-    Report,
     Session,
     decode,
     encode,
@@ -156,7 +155,6 @@ def test_aiohttp_and_curl_through_the_real_process(run: Run) -> None:
             await by_aiohttp(ready.visitor_ports[0])
             if shutil.which("curl"):
                 await by_curl(ready.visitor_ports[0])
-            await worker.say(Report())
             counters = await worker.hear(Counters)
             while not counters.opened:
                 counters = await worker.hear(Counters)

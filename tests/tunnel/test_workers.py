@@ -8,14 +8,16 @@ import os
 import signal
 import socket
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from runtime.errors import TunnelError
 from runtime.limits import Limits
+from runtime.tunnel import control
 from runtime.tunnel import workers as module
-from runtime.tunnel.control import Drain, End, Grant, Report, Session
+from runtime.tunnel.control import Drain, End, Grant, Session
 from runtime.tunnel.data import OriginTable, connect
 from runtime.tunnel.workers import WorkerPool
 from tests.tunnel.rig import SECRET, SESSION, configure, ticket, until
@@ -28,7 +30,8 @@ class Running:
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []
-        self.pool = WorkerPool(self.heard.append, Limits())
+        self.known: list[control.ToWorker] = []
+        self.pool = WorkerPool(self.heard.append, Limits(), lambda: self.known)
         self.ready: list[Any] = []
 
     def pids(self) -> list[int]:
@@ -73,7 +76,6 @@ async def test_every_worker_listens_and_knows_a_session_once_it_is_announced() -
             for index, ready in enumerate(made.ready)
         ]
         await until(lambda: made.pool.connections(SESSION) == 2)
-        await made.pool.tell(Report())
         await until(lambda: len(made.pool.counters()) == 2)
         connections[0].abort()
         await until(lambda: made.pool.connections(SESSION) == 1)
@@ -84,13 +86,59 @@ async def test_every_worker_listens_and_knows_a_session_once_it_is_announced() -
     assert not any(accepts(port) for port in ports)
 
 
-async def test_a_worker_that_dies_is_noticed_and_which_one() -> None:
+async def test_a_worker_that_dies_is_replaced_on_its_ports_and_knows_what_the_others_know() -> None:
     async with running(2) as made:
+        made.known.append(KNOWN)
+        before, ports = made.pids(), [ready.data_port for ready in made.ready]
+        os.kill(before[1], signal.SIGKILL)
+        await until(lambda: made.pool.replaced == 1, 20)
+        assert made.pids()[0] == before[0]
+        assert made.pids()[1] != before[1]
+        await until(lambda: made.heard == [SESSION], 20)  # the new one's answer
+        connection = await connect(
+            ("127.0.0.1", ports[1]),
+            ticket=ticket(worker=1),
+            origins=OriginTable({}, frozenset()),
+            limits=Limits(),
+            deadline_s=20,
+        )
+        connection.abort()
         assert not made.pool.died.done()
-        os.kill(made.pids()[1], signal.SIGKILL)
+        await until(made.pool.answering, 20)
+
+
+async def test_workers_that_keep_dying_end_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_DEATHS", 1)
+    async with running() as made:
+        os.kill(made.pids()[0], signal.SIGKILL)
+        await until(lambda: made.pool.replaced == 1, 20)
+        os.kill(made.pids()[0], signal.SIGKILL)
         async with asyncio.timeout(20):
-            assert await made.pool.died == 1
-        await made.pool.tell(Grant(session=SESSION, hostnames=()))  # the other one still listens
+            assert await made.pool.died == 0
+
+
+async def test_a_frozen_worker_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as made:
+        monkeypatch.setattr(made.pool, "_limits", Limits(worker_silent_s=3.0))
+        await until(lambda: bool(made.pool.counters()), 20)
+        [pid] = made.pids()
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: made.pool.replaced == 1, 40)
+        assert made.pids() != [pid]
+
+
+async def test_a_worker_whose_loop_lags_in_three_reports_is_replaced() -> None:
+    async with running() as made:
+        [worker] = made.pool._workers
+        await until(lambda: worker.counters is not None, 20)
+        counters = worker.counters
+        assert counters is not None
+        late = replace(counters, lag_s=2.5)
+        for report in (late, late, counters, late, late):  # one in time begins the count anew
+            made.pool._take(worker, report)
+        assert worker.process.returncode is None
+        made.pool._take(worker, late)
+        await until(lambda: made.pool.replaced == 1, 20)
 
 
 async def test_a_worker_that_does_not_answer_is_no_worker_for_the_session(
@@ -143,6 +191,7 @@ async def test_closing_does_not_wait_for_a_worker_that_hangs(monkeypatch: pytest
 
 async def test_a_drain_ends_the_worker_by_itself() -> None:
     async with running() as made:
+        made.pool.expect_end()
         await made.pool.tell(Drain(deadline_s=0.1))
         async with asyncio.timeout(20):
             assert await made.pool.died == 0
