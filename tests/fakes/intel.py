@@ -54,6 +54,7 @@ _TD_FIELDS = {
 _TD15_FIELDS = {"tee_tcb_svn_2": 16, "mrservicetd": 48}
 _TD_VALUES = {
     "tee_tcb_svn": bytes([6, 1, 3]),
+    "tee_tcb_svn_2": bytes([6, 1, 3]),
     "mrseam": b"\x11" * 48,
     "td_attributes": (1 << 28).to_bytes(8, "little"),
     "xfam": (0x602E7).to_bytes(8, "little"),

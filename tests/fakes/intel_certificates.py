@@ -98,6 +98,8 @@ def crl(
         .issuer_name(name(issuer))
         .last_update(datetime.fromisoformat(this_update))
         .next_update(datetime.fromisoformat(next_update))
+        .add_extension(x509.CRLNumber(1), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
     )
     for serial in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOT_BEFORE).build()
