@@ -1,19 +1,17 @@
-"""The owner's Ed25519 key on disk: PKCS #8 PEM, for its owner's eyes only. I/O."""
+"""Make the owner's Ed25519 key; reading it is the runtime's (`runtime.keys.owner_key`). I/O."""
 
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.errors import UsageError
+from runtime.keys.owner_key import load
 
-_LARGEST = 4096  # bytes; a PEM of one Ed25519 key is 119
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+__all__ = ["create", "load"]
 
 
 def create(path: Path) -> bytes:
@@ -33,27 +31,3 @@ def create(path: Path) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(pem)
     return key.public_key().public_bytes_raw()
-
-
-def load(path: Path) -> Ed25519PrivateKey:
-    """Return the key. Raises: UsageError: others may read it, or it is no Ed25519 key."""
-    try:
-        with path.open("rb") as file:
-            # Of the opened file, not of its name: the name may point elsewhere a moment later.
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            pem = file.read(_LARGEST)
-    except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise UsageError(message) from error
-    if mode & _OTHERS:
-        message = f"{path} has mode {mode:04o}, want 0600: others may read the owner's key"
-        raise UsageError(message, hint=f"chmod 600 {path}, and make a new key if anybody may have read it")
-    try:
-        key = serialization.load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = f"{path} is no unencrypted PEM private key"
-        raise UsageError(message, hint="tunnel-fleet key new --out FILE") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        message = f"{path} is no Ed25519 key"
-        raise UsageError(message, hint="tunnel-fleet key new --out FILE")
-    return key

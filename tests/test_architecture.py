@@ -36,6 +36,7 @@ PURE = (
     "runtime/limits.py",
     "runtime/crowd.py",
     "runtime/tunnel/session_messages.py",
+    "runtime/tunnel/owner_messages.py",
     "images/lock.py",
     "images/contents.py",
     "images/cpio.py",

@@ -77,11 +77,11 @@ async def accept(
 
 
 async def meet_member(
-    transport: ChannelTransport, owner: OwnerParty, member: Member, *, nonce: bytes
-) -> tuple[Attested, Hello]:
-    """Prove to be the owner, and attest the very member that is meant.
+    transport: ChannelTransport, owner: OwnerParty, wanted: Member | None, *, nonce: bytes
+) -> Attested:
+    """Prove to be the owner, and attest the very member that is meant; None: whichever server this is.
 
-    Returns the member's hello too. Raises: as `attest`; PeerError("other_member") when somebody else answers.
+    Raises: as `attest`; PeerError("other_member") when somebody else answers.
     """
     now = owner.clock.now()
     own = Hello(
@@ -94,13 +94,13 @@ async def meet_member(
         settings_digest=NO_SETTINGS,
         formats=tuple(Format),
     )
-    side = Side.SERVER if member.role == "server" else Side.CLIENT
+    side = Side.CLIENT if wanted is not None and wanted.role == "client" else Side.SERVER
     handshake = _handshake(transport, own, (side,), now)
-    part = _OwnerPart(owner, member)
+    part = _OwnerPart(owner, wanted)
     done = await _drive(transport, handshake, part, transport.receive, transport.limits)
-    if part.result is None:  # the machine confirms only after both; never trust that alone
+    if part.result is None or part.member is None:  # never trust the machine alone for this
         raise PeerError("internal", "confirmed without an attestation result")
-    return Attested(established=done, peer=part.result, member=member), handshake.peer_hello
+    return Attested(established=done, peer=part.result, member=part.member)
 
 
 class _Part(Protocol):
@@ -212,17 +212,21 @@ class _MemberPart:
 
 
 class _OwnerPart:
-    """The owner: it signs, and appraises the one member that it wants to reach."""
+    """The owner: it signs, and appraises the member that it wants to reach."""
 
-    def __init__(self, owner: OwnerParty, member: Member) -> None:
-        self._owner, self._member = owner, member
+    def __init__(self, owner: OwnerParty, wanted: Member | None) -> None:
+        self._owner, self._wanted = owner, wanted
+        self.member: Member | None = None
         self.result: AttestationResult | None = None
 
     def met(self, peer: Hello) -> None:
-        if peer.settings_digest != self._member.settings_digest:
-            found = self._owner.document.document.member_by_settings(peer.settings_digest)
+        """Know who answers before anything is signed."""
+        found = self._owner.document.document.member_by_settings(peer.settings_digest)
+        if found is None or (self._wanted is not None and found != self._wanted):
             who = f"member {found.name}" if found is not None else "no member of the fleet document"
-            raise PeerError("other_member", f"{who} answered, want {self._member.name}")
+            wanted = "a server" if self._wanted is None else self._wanted.name
+            raise PeerError("other_member", f"{who} answered, want {wanted}")
+        self.member = found
 
     async def prove(self, binder: bytes) -> bytes:
         return await self._owner.sign(owner_proof.message(binder))
@@ -231,8 +235,9 @@ class _OwnerPart:
         if isinstance(step, CheckOwner):
             raise PeerError("out_of_turn", "an owner has no other owner to check")
         owner = self._owner
-        request = _request(step, self._member.role, owner.document, owner.roots, owner.clock.now())
-        self.result = await owner.appraiser.appraise(request, source=self._member.name)
+        role = "server" if self._wanted is None else self._wanted.role
+        request = _request(step, role, owner.document, owner.roots, owner.clock.now())
+        self.result = await owner.appraiser.appraise(request, source=role)
 
 
 def _hello(party: Party, current: CurrentDocument, epoch: int, nonce: bytes, now: int) -> Hello:

@@ -141,12 +141,18 @@ async def accept(
     return Session(transport, party, met)
 
 
-async def reach(transport: ChannelTransport, owner: OwnerParty, member: Member, nonce: bytes) -> Reached:
-    """Prove to be the owner and attest `member`. Raises: as `establish`, PeerError("other_member")."""
+async def reach(
+    transport: ChannelTransport, owner: OwnerParty, wanted: Member | None, nonce: bytes
+) -> Reached:
+    """Prove to be the owner and attest `wanted`; None: whichever server this is.
+
+    Raises: as `establish`; PeerError("other_member") when somebody else answers.
+    """
     async with _refusing(transport):
         await _secured(transport)
-        attested, hello = await exchange.meet_member(transport, owner, member, nonce=nonce)
-    return Reached(channel=ControlChannel(transport), peer=attested.peer, peer_hello=hello)
+        attested = await exchange.meet_member(transport, owner, wanted, nonce=nonce)
+    channel = ControlChannel(transport)
+    return Reached(channel=channel, peer=attested.peer, peer_hello=attested.established.peer_hello)
 
 
 async def _secured(transport: ChannelTransport) -> None:

@@ -25,7 +25,8 @@ from runtime.attestation.endorsements.published import PublishedBundle
 from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
-from runtime.commands import logs, member, verify
+from runtime.commands import logs, member, status, verify
+from runtime.commands.evidence import read
 from runtime.documents import settings as settings_document
 from runtime.documents.settings import Settings
 from runtime.errors import DocumentError, TunnelError, UsageError
@@ -130,7 +131,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_arguments(checking)
     checking.set_defaults(verb=lambda options: verify.verb(options, HARDWARE_ROOTS))
+    telling = verbs.add_parser(
+        "status", help="ask a member, as its owner, how it is", description=status.__doc__
+    )
+    status.add_arguments(telling)
+    telling.set_defaults(verb=lambda options: status.verb(options, HARDWARE_ROOTS))
+    _evidence(verbs.add_parser("evidence", help="evidence of a member"))
     return parser
+
+
+def _evidence(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    reading = verbs.add_parser(
+        "read", help="fresh evidence of a member, appraised here", description=read.__doc__
+    )
+    read.add_arguments(reading)
+    reading.set_defaults(verb=lambda options: read.verb(options, HARDWARE_ROOTS))
 
 
 if __name__ == "__main__":

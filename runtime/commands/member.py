@@ -14,7 +14,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,10 @@ from runtime.channel.boot_key import BootKey
 from runtime.channel.hello import Side
 from runtime.channel.party import Party
 from runtime.clock import TrustedClock
-from runtime.commands import metrics, routes
+from runtime.commands import member_status, metrics, routes
 from runtime.commands.signals import until_signalled
 from runtime.commands.supervision import ServiceManager
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings
-from runtime.errors import UnreachableError
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.worker import raise_descriptor_limit
@@ -114,6 +113,14 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
 async def _serve(
     settings: Settings, role: ServerSettings, party: Party, documents: PublishedDocuments
 ) -> None:
+    started = time.monotonic()
+    listening = asyncio.Event()
+
+    def status() -> Mapping[str, Any]:
+        return member_status.of_server(
+            settings, documents, server, started=started, listening=listening.is_set()
+        )
+
     data_key = BootKey.create(settings.tunnel_name, party.clock.now())
     server = TunnelServer(
         settings=role,
@@ -121,6 +128,7 @@ async def _serve(
         party=party,
         data_key=data_key,
         limits=settings.limits,
+        status=status,
     )
     documents.on_change(server.document_changed)
     endpoint = tunnel_name.application(
@@ -130,26 +138,6 @@ async def _serve(
         is_ready=server.is_ready,
         most_askers=settings.limits.own_askers,
     )
-
-    listening = asyncio.Event()
-
-    def status() -> Mapping[str, Any]:
-        return {
-            **_status(settings, documents),
-            "listening": listening.is_set(),
-            "sessions": [
-                {
-                    "member": live.session.peer.member,
-                    "grade": live.session.peer.grade,
-                    "address": live.session.peer_address,
-                    "granted": live.granted,
-                    "data_connections": server.workers.connections(live.session.id),
-                    "age_s": round(time.monotonic() - live.since, 3),
-                }
-                for live in server.sessions()
-            ],
-            "streams_opened": _opened(server),
-        }
 
     private = admin.application(is_ready=server.is_ready, status=status, registry=metrics.registry(server))
     with tempfile.TemporaryDirectory(prefix="tunnel-") as folder:  # mode 0700: for our own workers only
@@ -170,6 +158,11 @@ async def _serve(
 async def _publish(
     settings: Settings, role: ClientSettings, party: Party, documents: PublishedDocuments
 ) -> None:
+    started = time.monotonic()
+
+    def status() -> Mapping[str, Any]:
+        return member_status.of_client(settings, documents, client, started=started)
+
     def at_boot(hostname: str) -> tuple[bytes, bytes]:
         site = party.key.for_site(hostname, party.clock.now())
         return site.certificate_pem.encode(), site.key_pem.encode()
@@ -182,11 +175,9 @@ async def _publish(
         party=party,
         limits=settings.limits,
         routes=await source.read(),
+        status=status,
     )
     documents.on_change(client.document_changed)
-
-    def status() -> Mapping[str, Any]:
-        return {**_status(settings, documents), "sessions": [_session(s) for s in client.status()]}
 
     async def reload() -> None:
         await source.reload(client.set_routes)
@@ -204,40 +195,6 @@ async def _publish(
         ) as until,
     ):
         await until(client.run())
-
-
-def _session(status: Any) -> dict[str, Any]:
-    plain = asdict(status)
-    peer = plain.pop("peer")
-    return {
-        **plain,
-        "member": peer["member"] if peer else None,
-        "grade": peer["grade"] if peer else None,
-        "since": round(time.monotonic() - status.since, 3),
-    }
-
-
-def _opened(server: TunnelServer) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for _, counters in server.workers.counters():
-        for member, count in counters.opened.items():
-            total[member] = total.get(member, 0) + count
-    return total
-
-
-def _status(settings: Settings, documents: Any) -> dict[str, Any]:
-    try:
-        document = documents.current().document
-        fleet = {"version": document.version, "purpose": document.purpose, "expires_at": document.expires_at}
-    except UnreachableError as error:
-        fleet = {"missing": str(error)}
-    return {
-        "program": config.VERSION,
-        "member": settings.member,
-        "role": settings.role_name,
-        "settings_sha256": settings.digest.hex(),
-        "fleet_document": fleet,
-    }
 
 
 def _announce(result: AttestationResult) -> None:

@@ -18,6 +18,7 @@ from runtime.errors import UnreachableError, UsageError
 from runtime.limits import Limits
 from runtime.tunnel import resolve
 from runtime.tunnel.data import Origin
+from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.supervisor import Status, Supervisor
 from runtime.tunnel.tls_end import visitor_context
 
@@ -41,7 +42,10 @@ class TunnelClient:
         party: Party,
         limits: Limits,
         routes: Mapping[str, Origin],
+        status: TellStatus,
     ) -> None:
+        """Prepare; `status` is what an owner who asks is told."""
+        self._tell_status = status
         self._settings, self._tunnel_name, self._resolver = settings, tunnel_name, resolver
         self._party, self._limits, self._routes = party, limits, dict(routes)
         self._running: dict[str, tuple[Supervisor, asyncio.Task[None]]] = {}
@@ -90,6 +94,11 @@ class TunnelClient:
         """Return what each address is doing, by address."""
         return [self._running[address][0].status for address in sorted(self._running)]
 
+    @property
+    def streams(self) -> int:
+        """Count the visitors' streams open now, through all servers."""
+        return sum(supervisor.streams for supervisor, _ in self._running.values())
+
     def is_ready(self) -> bool:
         """Tell whether some server can send visitors here."""
         return any(status.granted and status.connections for status in self.status())
@@ -107,6 +116,7 @@ class TunnelClient:
                     limits=self._limits,
                     pause_cap_s=self._settings.reconnect_cap_s,
                     routes=self._routes,
+                    status=self._tell_status,
                 )
                 self._running[address] = (supervisor, tasks.create_task(supervisor.run()))
                 log.info("address appeared in dns", extra={"fields": {"address": address}})

@@ -18,7 +18,7 @@ from runtime.channel.boot_key import BootKey
 from runtime.channel.deadline import deadline
 from runtime.channel.hello import Side
 from runtime.channel.party import Party
-from runtime.channel.session import Session
+from runtime.channel.session import OwnerVisit, Session
 from runtime.channel.transport import ChannelTransport
 from runtime.crowd import Crowd
 from runtime.documents.fleet import Member
@@ -26,6 +26,8 @@ from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control, session_messages
+from runtime.tunnel.owner_desk import TellStatus
+from runtime.tunnel.owner_visits import OwnerVisits
 from runtime.tunnel.renewal import SOONEST_S, due_in
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
 from runtime.tunnel.together import run_together
@@ -56,8 +58,16 @@ class TunnelServer:
     """Listens for tunnel clients and runs the relay workers."""
 
     def __init__(
-        self, *, settings: ServerSettings, tunnel_name: str, party: Party, data_key: BootKey, limits: Limits
+        self,
+        *,
+        settings: ServerSettings,
+        tunnel_name: str,
+        party: Party,
+        data_key: BootKey,
+        limits: Limits,
+        status: TellStatus,
     ) -> None:
+        """Prepare; `status` is what an owner who asks is told."""
         self._settings, self._tunnel_name, self._party = settings, tunnel_name, party
         self._data_key, self._limits = data_key, limits
         self._live: dict[bytes, LiveSession] = {}
@@ -68,6 +78,7 @@ class TunnelServer:
         self._draining = False
         self.refused: dict[str, int] = {}  # code -> sessions turned away
         self.workers = WorkerPool(self._connections_changed, limits, self._all_sessions)
+        self.owners = OwnerVisits(status=status, find_client=self._find_client)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -147,14 +158,16 @@ class TunnelServer:
         """One connection from first byte to last; nothing that happens here reaches another."""
         try:
             session = await self._establish(transport)
-            if session is not None:
+            if isinstance(session, OwnerVisit):
+                await self.owners.receive(session)
+            elif session is not None:
                 await self._keep(session)
         except TunnelError as error:
             self._turned_away(error, transport)
         except Exception:
             log.exception("a session ended by a fault of ours")
 
-    async def _establish(self, transport: ChannelTransport) -> Session | None:
+    async def _establish(self, transport: ChannelTransport) -> Session | OwnerVisit | None:
         async with deadline(self._limits.session_tls_s, "session_tls_deadline", "no connection was made"):
             await transport.made()
         if self._draining:
@@ -167,13 +180,25 @@ class TunnelServer:
             self.refused[code] = self.refused.get(code, 0) + 1
             gone.abort()
         try:
-            return await channel.establish(transport, self._party, secrets.token_bytes(32))
+            return await channel.accept(
+                transport,
+                self._party,
+                secrets.token_bytes(32),
+                meets=(Side.CLIENT, Side.OWNER),
+                on_owner=lambda: self._says_owner(transport),
+            )
         finally:
             self._unconfirmed.discard(transport)
+            self.owners.settled(transport)
+
+    def _says_owner(self, transport: ChannelTransport) -> None:
+        self._unconfirmed.discard(transport)  # owners have places of their own
+        self.owners.says_owner(transport)
 
     async def _keep(self, session: Session) -> None:
         await self._make_way(session)
         live = LiveSession(session=session, since=time.monotonic())
+        self.owners.add_client(session)
         self._live[session.id] = live
         log.info("session established", extra={"fields": self._fields(session)})
         try:
@@ -192,6 +217,7 @@ class TunnelServer:
             raise  # a later attestation was refused: logged and counted like a first one
         finally:
             self._live.pop(session.id, None)
+            self.owners.remove_client(session)
             reason = live.ended_by or "closed"
             await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
             log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
@@ -301,8 +327,14 @@ class TunnelServer:
         """End a session: the workers cut its streams now, whatever its own connection is doing."""
         live.ended_by = reason
         self._live.pop(live.session.id, None)
+        self.owners.remove_client(live.session)
         self.workers.tell_now(control.End(session=live.session.id, reason=reason))
         live.session.transport.close()
+
+    def _find_client(self, name: str) -> Session | None:
+        """Return the session of a client by its name, for an owner who wants to reach it."""
+        found = (live.session for live in self._live.values() if live.session.peer.member == name)
+        return next(found, None)
 
     def _turned_away(self, error: TunnelError, transport: ChannelTransport) -> None:
         self.refused[error.code] = self.refused.get(error.code, 0) + 1

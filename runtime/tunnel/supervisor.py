@@ -25,6 +25,8 @@ from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
+from runtime.tunnel.owner_desk import TellStatus
+from runtime.tunnel.owner_door import OwnerDoor
 from runtime.tunnel.renewal import due_in
 from runtime.tunnel.routing import SessionId
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
@@ -66,7 +68,9 @@ class Supervisor:
         limits: Limits,
         pause_cap_s: float,
         routes: Mapping[str, Origin],
+        status: TellStatus,
     ) -> None:
+        self._tell_status = status
         self.status = Status(address=address)
         self._port, self._party, self._limits = port, party, limits
         self._cap, self._routes = pause_cap_s, dict(routes)
@@ -90,6 +94,11 @@ class Supervisor:
             failures = 0 if time.monotonic() - started >= SETTLED_S else failures + 1
             self._change("waiting")
             await self._pause(min(self._cap, FIRST_PAUSE_S * 2 ** min(failures, 16)))
+
+    @property
+    def streams(self) -> int:
+        """Count the visitors' streams open now."""
+        return sum(connection.streams for connection in self._connections.values())
 
     def hurry(self) -> None:
         """Skip the present pause."""
@@ -171,6 +180,7 @@ class Supervisor:
             wire.close()
 
     async def _serve(self, session: Session) -> None:
+        door = OwnerDoor(session=session, party=self._party, status=self._tell_status)
         async with deadline(self._limits.message_s, "message_deadline", "the server sent no data plan"):
             plan = session_messages.decode(await session.receive())
         if not isinstance(plan, DataPlan) or not plan.ports:
@@ -192,6 +202,7 @@ class Supervisor:
             self._attest_again(session),
             self._ping(session, last_pong),
             self._listen(session, last_pong),
+            door.run(),
             *(self._keep_joined(session, plan, worker, counters) for worker in range(len(plan.ports))),
         )
 

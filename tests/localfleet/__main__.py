@@ -8,10 +8,14 @@ import sys
 from pathlib import Path
 
 from runtime.commands import main as tunnel
-from runtime.commands import verify
+from runtime.commands import status, verify
+from runtime.commands.evidence import read
 from runtime.errors import TunnelError
 from tests.localfleet import demo, member
 from tests.localfleet.member import Simulation
+
+# What the command `tunnel` does under hardware roots.
+VERBS = {"verify": verify, "status": status, "evidence-read": read}
 
 
 def main() -> int:
@@ -23,7 +27,7 @@ def main() -> int:
         if options.verb == "member":
             member.run(options.settings, options.simulation)
         else:
-            verify.verb(options, Simulation.read(options.simulation).roots)
+            VERBS[options.verb].verb(options, Simulation.read(options.simulation).roots)
     except TunnelError as error:
         return tunnel.report(error, as_json=getattr(options, "json", False))
     except KeyboardInterrupt:
@@ -40,9 +44,10 @@ def _parser() -> argparse.ArgumentParser:
     serving = verbs.add_parser("member", help="one member with a simulated TEE")
     serving.add_argument("--settings", required=True, metavar="FILE")
     serving.add_argument("--simulation", required=True, type=Path, metavar="FILE")
-    checking = verbs.add_parser("verify", help="tunnel verify, under the demo's throw-away root")
-    verify.add_arguments(checking)
-    checking.add_argument("--simulation", required=True, type=Path, metavar="FILE")
+    for name, module in VERBS.items():
+        checking = verbs.add_parser(name, help=f"tunnel {name}, under the demo's throw-away root")
+        module.add_arguments(checking)
+        checking.add_argument("--simulation", required=True, type=Path, metavar="FILE")
     return parser
 
 

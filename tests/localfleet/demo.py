@@ -156,6 +156,15 @@ def verify_arguments(made: Provisioned, name: str) -> list[str]:
     ]  # fmt: skip
 
 
+def owner_arguments(made: Provisioned, name: str) -> list[str]:
+    """Return the arguments that ask one member as its owner; servers are found in the fleet's DNS."""
+    return [
+        name, "--document", str(made.envelope), "--owner-key", str(made.folder / "owner.key"),
+        "--resolver", f"127.0.0.1:{made.ports.dns}", "--port", str(made.ports.sessions),
+        "--simulation", str(made.simulations[name]),
+    ]  # fmt: skip
+
+
 def _sessions(sessions: list[tuple[str, str, str]]) -> str:
     lines = [f"{len(sessions)} mutually attested sessions (T = simulated TEE under a throw-away test root):"]
     lines += [f"  {server:<8} ⇄ {client:<9} grade {grade}" for server, client, grade in sorted(sessions)]
@@ -225,6 +234,9 @@ async def _stay(fleet: LocalFleet, story: Story) -> None:
   curl --cacert {fleet.certificate.ca} --resolve {SITE}:{made.ports.visitors}:{address} https://{SITE}:{made.ports.visitors}/
 attest a server:
   {python} -m tests.localfleet {" ".join(verify_arguments(made, "gcp-1"))}
+ask a server, and a client through it, as their owner:
+  {python} -m tests.localfleet status {" ".join(owner_arguments(made, "gcp-1"))}
+  {python} -m tests.localfleet evidence-read {" ".join(owner_arguments(made, "client-1"))}
 what a server sees of its sessions:
   curl http://127.0.0.1:{made.ports.admin["gcp-1"]}/status
 ask the fleet's own DNS (the tunnel name is {TUNNEL_NAME}):

@@ -109,6 +109,7 @@ class SmallFleet:
             party=self.party(name),
             data_key=BootKey.create(NAME, NOW),
             limits=self.limits,
+            status=lambda: {"member": name},
         )
 
     @contextlib.asynccontextmanager
@@ -148,6 +149,7 @@ class SmallFleet:
             party=self.party(name),
             limits=self.limits,
             routes=routes,
+            status=lambda: {"member": name},
         )
         running = asyncio.create_task(client.run())
         try:

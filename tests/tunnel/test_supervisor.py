@@ -43,6 +43,7 @@ async def supervised(
         limits=party.get("limits", LIMITS),
         pause_cap_s=cap_s,
         routes=ROUTES,
+        status=dict,
     )
     running = asyncio.create_task(made.run())
     try:
@@ -220,6 +221,7 @@ async def test_draining_lets_go_and_says_goodbye(fleet: SmallFleet) -> None:
         limits=LIMITS,
         pause_cap_s=1,
         routes=ROUTES,
+        status=dict,
     )
     await never.drain()  # nothing to let go of
     never.document_changed()

@@ -1,0 +1,1 @@
+"""`tunnel evidence`: one file per verb."""

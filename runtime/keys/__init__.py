@@ -1,0 +1,1 @@
+"""Keys that outlive a boot: the owner's."""

@@ -1,0 +1,80 @@
+"""What an owner may ask, and for how long it may stay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from runtime.channel import transport
+from runtime.channel.boot_key import BootKey
+from runtime.channel.control_channel import ControlChannel
+from runtime.errors import MalformedError, PeerError, TunnelError
+from runtime.limits import Limits
+from runtime.tunnel import owner_desk, owner_reach, session_messages
+from runtime.tunnel.session_messages import AttestAgain, DataPlan, Goaway, Offer, Ping
+from tests.channel import parties
+from tests.fakes.fleets import NOW
+
+KEY = BootKey.create("a.test", NOW)
+STATUS = {"member": "server-1", "sessions": [{"member": "client-1", "granted": ("app.test",)}]}
+
+
+@contextlib.asynccontextmanager
+async def attended() -> AsyncGenerator[tuple[ControlChannel, asyncio.Task[None]], None]:
+    async with parties.listening(KEY) as (port, accepted):
+        wire = await transport.connect("127.0.0.1", port, KEY, Limits())
+        theirs = await accepted.get()
+        await theirs.established()
+        attending = asyncio.create_task(owner_desk.attend(ControlChannel(theirs), lambda: STATUS))
+        try:
+            yield ControlChannel(wire), attending
+        finally:
+            wire.abort()
+            attending.cancel()
+            await asyncio.gather(attending, return_exceptions=True)
+
+
+async def test_the_status_is_told_as_often_as_it_is_asked() -> None:
+    async with attended() as (owner, _), asyncio.timeout(20):
+        for _ in range(3):
+            status = await owner_reach.ask_status(owner)
+            assert status["sessions"] == [{"member": "client-1", "granted": ["app.test"]}]
+
+
+OFFER: dict[str, Any] = session_messages.encode(Offer(hostnames=("app.test",)))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        OFFER,
+        session_messages.encode(Ping(n=1)),
+        session_messages.encode(Goaway(reason="x", retry_after_s=1)),
+        session_messages.encode(AttestAgain(reason="x")),
+        session_messages.encode(DataPlan(certificate_sha256="ab" * 32, ports=(1,))),
+        {"kind": "join", "session": "00" * 16},
+        {"kind": "status", "part": 0, "parts": 1, "text": "{}"},
+        {"kind": "status_ask", "more": 1},
+        {},
+    ],
+)
+async def test_an_owner_that_wants_to_be_a_session_is_closed(message: dict[str, Any]) -> None:
+    async with attended() as (owner, attending), asyncio.timeout(20):
+        await owner.send(message)
+        with pytest.raises((PeerError, MalformedError)) as caught:
+            await attending
+        assert caught.value.code in {"out_of_turn", "malformed"}
+
+
+@pytest.mark.parametrize("limit", ["IDLE_S", "VISIT_S"])
+async def test_an_owner_who_was_forgotten_frees_its_place(
+    monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(owner_desk, limit, 0.2)
+    async with attended() as (_, attending), asyncio.timeout(20):
+        with pytest.raises(TunnelError, match="timeout"):
+            await attending
