@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import config
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError, TrustRoot
+from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import BootKey
 from runtime.channel.party import CurrentDocument, OwnerParty
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer with JSON")
 
 
-def run(options: argparse.Namespace, roots: tuple[TrustRoot, ...], use: Use) -> None:
+def run(options: argparse.Namespace, roots: tuple[Root, ...], use: Use) -> None:
     """Reach the member and use the channel. Raises: TunnelError."""
     key = owner_key.load(options.owner_key)
     current = _document(options, key)
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace, roots: tuple[TrustRoot, ...], use: Use) -> 
 
 async def _run(
     options: argparse.Namespace,
-    roots: tuple[TrustRoot, ...],
+    roots: tuple[Root, ...],
     key: Ed25519PrivateKey,
     current: CurrentDocument,
     member: Member,

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.tees import Root
 from runtime.commands import owner
 from runtime.commands.verify import describe, sentences
 from runtime.tunnel.owner_reach import Visit
@@ -18,7 +18,7 @@ from runtime.tunnel.owner_reach import Visit
 add_arguments = owner.add_arguments
 
 
-def verb(options: argparse.Namespace, roots: tuple[TrustRoot, ...]) -> None:
+def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     """Run the verb. Raises: TunnelError."""
 
     async def show(visit: Visit) -> None:
