@@ -28,7 +28,7 @@ class Documents:
 
 
 def counters(streams: int, **opened: int) -> Counters:
-    return Counters(visitors=1, streams=streams, opened=opened, received={}, sent={}, refused={})
+    return Counters(visitors=1, streams=streams, opened=opened, received={}, sent={}, refused={}, lag_s=0.0)
 
 
 def session(member: str) -> Any:
