@@ -143,10 +143,12 @@ def _authorities(have: Mapping[str, bytes]) -> list[Want]:
         if issuers and names:
             # Whether it is the root is known when it is here: `contents` gives it the right name.
             wants.append(Want(source="authority", kind="certificate", paths=issuers, gives=tuple(names)))
-    for name, subject in (("ak_crl", chain[0]), ("ak_authority_crl", chain[1] if len(chain) > 1 else None)):
-        lists = () if subject is None or name in have else _urls(subject, _crl_urls)
-        if lists:
-            wants.append(Want(source="authority", kind="crl", paths=lists, gives=(name,)))
+    for name in _AK_ORDER[:3]:  # the list of each one's issuer; a root has none
+        kept = "ak_crl" if name == "ak_certificate" else f"{name}_crl"
+        if name not in have or kept in have:
+            continue
+        if lists := _urls(load(have[name], name), _crl_urls):
+            wants.append(Want(source="authority", kind="crl", paths=lists, gives=(kept,)))
     return wants
 
 

@@ -76,9 +76,9 @@ def test_an_attestation_key_leads_to_its_issuers_one_by_one() -> None:
     second = endorsements_needed(machines.tdx(**have, ak_authority_1=authority, ak_crl=b"x"))
     assert [(want.kind, want.paths, want.gives[0]) for want in second] == [
         ("certificate", (f"{machines.HOST}/root.crt",), "ak_authority_2"),
-        ("crl", (f"{machines.HOST}/ca.crl",), "ak_authority_crl"),
+        ("crl", (f"{machines.HOST}/ca.crl",), "ak_authority_1_crl"),
     ]
-    lists = {"ak_crl": b"x", "ak_authority_crl": b"x"}
+    lists = {"ak_crl": b"x", "ak_authority_1_crl": b"x"}
     assert endorsements_needed(machines.tdx(**have, ak_authority_1=authority, ak_root=root, **lists)) == ()
 
 
