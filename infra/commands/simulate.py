@@ -32,14 +32,14 @@ def run(arguments: argparse.Namespace) -> None:
     settings = stacks.read(arguments.stack, arguments.config)
     plan = planning.load(settings.fleet, settings.stack)
     preview.tell_choices(plan)
-    dry = runs.preview(settings, plan)
+    dry, verdicts = runs.preview(settings, plan)
     if not arguments.json:
-        preview.show(dry)
-    runs.check_inputs(dry)
+        preview.show(dry, verdicts)
+    runs.check_inputs(dry, verdicts)
     up = tree.document(runs.simulated_up(settings, plan))
     write(arguments.out, plan, up["outputs"])
     if arguments.json:
-        console.answer_json({"preview": tree.document(dry), "up": up})
+        console.answer_json({"preview": tree.document(dry, verdicts), "up": up})
     console.story(f"wrote {arguments.out / 'outputs.json'} and {len(plan.machines)} settings files")
 
 

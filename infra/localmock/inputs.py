@@ -25,6 +25,7 @@ import pulumi
 from pulumi import _types
 
 from infra.localmock.wire import UNKNOWN
+from infra.localmock.words import allowed_words
 from runtime.errors import Problem
 
 _PACKAGES: Mapping[str, str] = {
@@ -37,48 +38,6 @@ _MODULES = re.compile(r'resource_modules="""\n(.*?)\n"""', re.DOTALL)
 
 # Enumerations of the SDK that lag behind their cloud: infra/capabilities.py is the rule there.
 _STALE_ENUMS = frozenset({"VirtualMachineSizeTypes", "InstanceType"})
-
-# What the SDKs take as any text although the cloud takes few; read in each field's own description.
-_WORDS: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("InstanceCpuOptionsArgs", "amdSevSnp"): ("enabled", "disabled"),
-    ("InstanceMetadataOptionsArgs", "httpEndpoint"): ("enabled", "disabled"),
-    ("InstanceMetadataOptionsArgs", "httpTokens"): ("required", "optional"),
-    ("InstanceMetadataOptionsArgs", "instanceMetadataTags"): ("enabled", "disabled"),
-    ("InstanceRootBlockDeviceArgs", "volumeType"): ("standard", "gp2", "gp3", "io1", "io2", "sc1", "st1"),
-    ("EipArgs", "domain"): ("vpc",),
-    ("InstanceConfidentialInstanceConfigArgs", "confidentialInstanceType"): ("SEV", "SEV_SNP", "TDX"),
-    ("InstanceSchedulingArgs", "onHostMaintenance"): ("MIGRATE", "TERMINATE"),
-    ("InstanceNetworkInterfaceArgs", "nicType"): ("GVNIC", "VIRTIO_NET", "IDPF", "MRDMA", "IRDMA"),
-    ("InstanceNetworkInterfaceArgs", "stackType"): ("IPV4_ONLY", "IPV4_IPV6", "IPV6_ONLY"),
-    ("InstanceNetworkInterfaceAccessConfigArgs", "networkTier"): ("PREMIUM", "STANDARD", "FIXED_STANDARD"),
-    ("SubnetworkArgs", "stackType"): ("IPV4_ONLY", "IPV4_IPV6", "IPV6_ONLY"),
-    ("SubnetworkArgs", "ipv6AccessType"): ("EXTERNAL", "INTERNAL"),
-    ("AddressArgs", "addressType"): ("EXTERNAL", "INTERNAL"),
-    ("AddressArgs", "ipVersion"): ("IPV4", "IPV6"),
-    ("AddressArgs", "networkTier"): ("PREMIUM", "STANDARD"),
-    ("FirewallArgs", "direction"): ("INGRESS", "EGRESS"),
-    ("RouterNatArgs", "natIpAllocateOption"): ("AUTO_ONLY", "MANUAL_ONLY"),
-    ("RouterNatArgs", "sourceSubnetworkIpRangesToNat"): (
-        "ALL_SUBNETWORKS_ALL_IP_RANGES",
-        "ALL_SUBNETWORKS_ALL_PRIMARY_IP_RANGES",
-        "LIST_OF_SUBNETWORKS",
-    ),
-    ("RecordSetArgs", "recordType"): (
-        "A",
-        "AAAA",
-        "CAA",
-        "CNAME",
-        "DS",
-        "MX",
-        "NAPTR",
-        "NS",
-        "PTR",
-        "SRV",
-        "TLSA",
-        "TXT",
-    ),
-    ("RecordSetArgs", "type"): ("A", "AAAA", "CAA", "CNAME", "DS", "MX", "NS", "PTR", "SRV", "TLSA", "TXT"),
-}
 
 
 def check(token: str, inputs: Mapping[str, Any]) -> list[Problem]:
@@ -145,9 +104,12 @@ def _object(inputs: type, value: object, path: str, problems: list[Problem]) -> 
             )
             continue
         here = f"{path}.{name}"
+        known = len(problems)
         _value(fields[name][0], member, here, problems)
-        words = _WORDS.get((inputs.__name__, name))
-        if words is not None and isinstance(member, str) and member not in {*words, UNKNOWN}:
+        if len(problems) > known:
+            continue  # the type has said it
+        words = allowed_words(inputs, name)
+        if words and isinstance(member, str) and member not in {*words, UNKNOWN}:
             problems.append(Problem(here, _not_one_of(member, words)))
     problems += [
         Problem(f"{path}.{name}", f"is missing, {inputs.__name__} requires it")

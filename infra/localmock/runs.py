@@ -8,6 +8,7 @@ from typing import Any
 from infra.console import story
 from infra.fleet import FleetPlan
 from infra.localmock import inputs
+from infra.localmock.analyzer import Analyzer, Verdicts
 from infra.localmock.answers import Answers
 from infra.localmock.engine import RunResult, run_program
 from infra.localmock.wire import is_unknown
@@ -16,8 +17,15 @@ from infra.stacks import StackSettings
 from runtime.errors import DocumentError, TunnelError
 
 
-def preview(settings: StackSettings, plan: FleetPlan) -> RunResult:
-    """Return the dry run. Raises: TunnelError where the program itself failed."""
+def preview(settings: StackSettings, plan: FleetPlan) -> tuple[RunResult, Verdicts]:
+    """Return the dry run and what the guardrails say of it. Raises: TunnelError where either failed."""
+    with Analyzer() as analyzer:  # first, so that it starts while the SDKs load
+        result = dry_run(settings, plan)
+        return result, analyzer.judge(result)
+
+
+def dry_run(settings: StackSettings, plan: FleetPlan) -> RunResult:
+    """Return the dry run alone. Raises: TunnelError where the program itself failed."""
     return _run(settings, plan, settings.stack, settings.role, dry=True)
 
 
@@ -32,10 +40,11 @@ def simulated_up(settings: StackSettings, plan: FleetPlan) -> RunResult:
     return result
 
 
-def check_inputs(result: RunResult) -> None:
-    """Raises: DocumentError with every input that the SDK's types do not allow."""
-    if result.problems:
-        raise DocumentError(f"the program of stack {result.stack}", result.problems)
+def check_inputs(result: RunResult, verdicts: Verdicts | None = None) -> None:
+    """Raises: DocumentError with every input that the SDK's types or the guardrails do not allow."""
+    problems = [*result.problems, *(verdicts.violations if verdicts is not None else ())]
+    if problems:
+        raise DocumentError(f"the program of stack {result.stack}", problems)
 
 
 def _run(settings: StackSettings, plan: FleetPlan, stack: str, role: str, *, dry: bool) -> RunResult:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from infra.localmock.analyzer import Verdicts
 from infra.localmock.engine import Registered, RunResult
 from infra.localmock.wire import shown
 
@@ -26,9 +27,19 @@ def text(result: RunResult) -> str:
     return "\n".join(lines)
 
 
-def document(result: RunResult) -> dict[str, Any]:
-    """Return the run as one JSON object."""
+def guardrails(verdicts: Verdicts) -> str:
+    """Return what the guardrails say, one line each."""
+    told = (("violated", verdicts.violations), ("advice", verdicts.advice), ("after up", verdicts.undecided))
+    lines = [f"{_INDENT}{word}: {problem}" for word, found in told for problem in found]
+    word = f"{len(verdicts.violations)} violated" if verdicts.violations else "green"
+    return "\n".join([f"guardrails {word}", *lines])
+
+
+def document(result: RunResult, verdicts: Verdicts | None = None) -> dict[str, Any]:
+    """Return the run, and what the guardrails say of it, as one JSON object."""
+    said = {} if verdicts is None else {"guardrails": _verdicts(verdicts)}
     return {
+        **said,
         "stack": result.stack,
         "resources": [
             {
@@ -44,6 +55,17 @@ def document(result: RunResult) -> dict[str, Any]:
         ],
         "outputs": shown(dict(result.outputs)),
         "problems": [{"path": problem.path, "message": problem.message} for problem in result.problems],
+    }
+
+
+def _verdicts(verdicts: Verdicts) -> dict[str, list[dict[str, str]]]:
+    return {
+        kind: [{"path": problem.path, "message": problem.message} for problem in found]
+        for kind, found in (
+            ("violations", verdicts.violations),
+            ("advice", verdicts.advice),
+            ("undecided", verdicts.undecided),
+        )
     }
 
 

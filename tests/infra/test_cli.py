@@ -35,6 +35,9 @@ def test_the_commands_end_well_and_tell_the_story_on_stderr(runs: Runs) -> None:
     assert "tunnel-fleet: Milan chips are accepted by opt-in" in runs.previewed.err
     assert "goaway" not in runs.simulated.err.lower()
     assert runs.previewed.answer["problems"] == []
+    for ran in (runs.previewed, runs.names):
+        guardrails = ran.answer["guardrails"]
+        assert (guardrails["violations"], guardrails["advice"]) == ([], []), "guardrails are green"
 
 
 def test_two_runs_are_equal_byte_for_byte(runs: Runs) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from infra import planning
 from infra.localmock import runs, tree, wire
+from infra.localmock.analyzer import Verdicts
 from infra.localmock.answers import Answers
 from infra.localmock.engine import STACK_TYPE, Registered, RunResult
 from runtime.errors import DocumentError, Problem
@@ -110,3 +111,15 @@ def test_problems_of_a_run_end_it_with_2() -> None:
     assert caught.value.exit_status == 2
     assert len(caught.value.problems) == 2
     runs.check_inputs(result())
+
+
+def test_verdicts_are_told_in_the_tree_and_in_json() -> None:
+    verdicts = Verdicts(violations=(Problem("vm [confidential]", "no"),), advice=(), undecided=())
+    assert tree.guardrails(verdicts) == "guardrails 1 violated\n  violated: vm [confidential]: no"
+    green = Verdicts(violations=(), advice=(), undecided=())
+    assert tree.guardrails(green) == "guardrails green"
+    document = tree.document(result(), verdicts)
+    assert document["guardrails"]["violations"] == [{"path": "vm [confidential]", "message": "no"}]
+    with pytest.raises(DocumentError):
+        runs.check_inputs(result(), verdicts)
+    runs.check_inputs(result(), green)
