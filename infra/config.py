@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from infra.fields import Fields, Form, form, open_object
+from infra.fields import Bounds, Fields, Form, form, limits, open_object
 from infra.members import STATES, ClientConfig, Lists, ServerConfig, State, clients, servers
 from runtime.documents.fleet import GRADES, Grade
 from runtime.documents.reference_values import SnpProduct
@@ -35,7 +35,7 @@ _REQUIRED = (
     *("name", "environment", "purpose", "owner_keys", "document", "tunnel_name", "visitor_name", "sites"),
     *("servers", "clients", "images", "dns", "least_grade"),
 )
-OPTIONAL = ("ports", "resolver", "workers", "opt_in", "tags")
+OPTIONAL = ("ports", "resolver", "workers", "limits", "opt_in", "tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,7 @@ class DocumentConfig:
     """Where the signed fleet document is published, and how long one lives."""
 
     urls: tuple[str, ...]
+    endorsements: tuple[str, ...]  # of the bundle beside it; may be none
     min_version: int
     life_days: int
 
@@ -101,6 +102,7 @@ class FleetConfig:
     ports: Ports
     resolver: str
     workers: int
+    limits: Mapping[str, float]  # those that differ from their defaults
     servers: tuple[ServerConfig, ...]
     clients: tuple[ClientConfig, ...]
     images: tuple[Generation, ...]  # by number
@@ -131,6 +133,7 @@ def parse(raw: object) -> FleetConfig:
         ports=_ports(top, workers),
         resolver=_resolver(top),
         workers=workers,
+        limits=_limits(top),
         servers=servers(lists),
         clients=clients(lists),
         images=_images(top),
@@ -154,9 +157,10 @@ def _owner_keys(top: Fields) -> tuple[str, ...]:
 
 
 def _document(top: Fields) -> DocumentConfig:
-    part = top.part("document", ("urls", "min_version", "life_days"))
+    part = top.part("document", ("urls", "min_version", "life_days"), ("endorsements",))
     return DocumentConfig(
         urls=part.texts("urls", form("url"), least=1),
+        endorsements=part.texts("endorsements", form("url"), least=1),
         min_version=part.integer("min_version", 1, 2**53 - 1, 1),
         life_days=part.integer("life_days", 1, MAX_LIFE_DAYS, 1),
     )
@@ -178,6 +182,18 @@ def _ports(top: Fields, workers: int) -> Ports:
     if ports.visitors == ports.sessions:
         part.wrong("sessions", f"is {ports.sessions}, the visitors' port too")
     return ports
+
+
+def _limits(top: Fields) -> Mapping[str, float]:
+    known = limits()
+    part = top.part("limits", (), tuple(known))
+    return MappingProxyType({name: _limit(part, name, known[name]) for name in known if name in part.values})
+
+
+def _limit(part: Fields, name: str, bounds: Bounds) -> float:
+    if bounds.whole:
+        return part.integer(name, int(bounds.low), int(bounds.high), int(bounds.low))
+    return part.number(name, bounds.low, bounds.high, bounds.low)
 
 
 def _resolver(top: Fields) -> str:

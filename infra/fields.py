@@ -39,6 +39,27 @@ def form(name: str) -> Form:
     raise KeyError(message)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What a number of the settings' schema may be."""
+
+    low: float
+    high: float
+    whole: bool
+
+
+@cache
+def limits() -> Mapping[str, Bounds]:
+    """Return the limits that settings may carry, each with the schema's own bounds."""
+    settings = strict_json.parse(schema.text("settings").encode(), "settings schema")
+    known = settings["properties"]["limits"]["properties"]
+    return {
+        name: Bounds(low=part["minimum"], high=part["maximum"], whole=part["type"] == "integer")
+        for name, part in known.items()
+        if part.get("type") in {"integer", "number"}
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """One object: its values by key, its place in the configuration, and where mistakes are put.

@@ -29,6 +29,8 @@ ADMIN = "127.0.0.1:9443"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - a tunnel server is public
 MACHINE_KEYS = ("zone", "zones", "count", "type", "tee", "admin", "state", "renamed_from")
 SERVER_KEYS = ("name", "cloud", "region")
+SERVER_OPTIONAL = (*MACHINE_KEYS, "listen")
+CLIENT_OPTIONAL = (*MACHINE_KEYS, "reconnect_cap_s", "bundle")
 CLIENT_KEYS = ("name", "cloud", "region", "hostnames", "egress", "routes")
 
 
@@ -45,6 +47,15 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BundleConfig:
+    """A static site that runs inside a client's VM, on loopback."""
+
+    urls: tuple[str, ...]
+    sha256: str  # of the tar, hex
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConfig:
     """One tunnel client; exactly one of routes_file and routes_urls is not empty."""
 
@@ -58,6 +69,7 @@ class ClientConfig:
     routes_file: str
     routes_urls: tuple[str, ...]
     reconnect_cap_s: float
+    bundle: BundleConfig | None
 
 
 @dataclass(slots=True)
@@ -87,7 +99,7 @@ _NO_MACHINE = Machine(cloud="aws", tee="sev-snp", type="", region="", zone="", p
 def servers(lists: Lists) -> tuple[ServerConfig, ...]:
     """Return every server; mistakes are kept in the fields."""
     found: list[ServerConfig] = []
-    for part in lists.top.parts("servers", SERVER_KEYS, (*MACHINE_KEYS, "listen"), least=1):
+    for part in lists.top.parts("servers", SERVER_KEYS, SERVER_OPTIONAL, least=1):
         listen = part.texts("listen", form("address"), _EVERYWHERE, least=1)
         for copy in _copies(part):
             lists.paths["server", len(found)] = part.path
@@ -107,8 +119,7 @@ def servers(lists: Lists) -> tuple[ServerConfig, ...]:
 def clients(lists: Lists) -> tuple[ClientConfig, ...]:
     """Return every client; mistakes are kept in the fields."""
     found: list[ClientConfig] = []
-    optional = (*MACHINE_KEYS, "reconnect_cap_s")
-    for part in lists.top.parts("clients", CLIENT_KEYS, optional, least=0):
+    for part in lists.top.parts("clients", CLIENT_KEYS, CLIENT_OPTIONAL, least=0):
         routes = part.part("routes", (), ("file", "urls"))
         if ("file" in routes.values) == ("urls" in routes.values) and "routes" in part.values:
             part.wrong("routes", "want exactly one of file and urls")
@@ -116,6 +127,7 @@ def clients(lists: Lists) -> tuple[ClientConfig, ...]:
         egress: Egress = part.choice("egress", EGRESS, "nat")
         file, urls = routes.text("file", _ABSOLUTE), routes.texts("urls", form("url"), least=1)
         cap = part.number("reconnect_cap_s", 0.1, 300, 30)
+        bundle = _bundle(part)
         for copy in _copies(part):
             lists.paths["client", len(found)] = part.path
             found.append(
@@ -130,9 +142,21 @@ def clients(lists: Lists) -> tuple[ClientConfig, ...]:
                     routes_file=file,
                     routes_urls=urls,
                     reconnect_cap_s=cap,
+                    bundle=bundle,
                 )
             )
     return tuple(found)
+
+
+def _bundle(part: Fields) -> BundleConfig | None:
+    if "bundle" not in part.values:
+        return None
+    found = part.part("bundle", ("urls", "sha256", "port"))
+    return BundleConfig(
+        urls=found.texts("urls", form("url"), least=1),
+        sha256=found.text("sha256", form("sha256")),
+        port=found.integer("port", 1024, 65535, 8080),
+    )
 
 
 def _copies(part: Fields) -> Iterator[_Copy]:

@@ -24,6 +24,10 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
         "resolver": config.resolver,
         "admin": member.admin,
     }
+    if config.document.endorsements:
+        body["document"]["endorsements"] = list(config.document.endorsements)
+    if config.limits:
+        body["limits"] = dict(config.limits)
     if isinstance(member, ServerConfig):
         body["role"] = "server"
         body["server"] = {
@@ -42,6 +46,13 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
             if member.routes_file
             else {"urls": list(member.routes_urls)},
         }
+        if member.bundle is not None:
+            bundle = member.bundle
+            body["client"]["bundle"] = {
+                "urls": list(bundle.urls),
+                "sha256": bundle.sha256,
+                "port": bundle.port,
+            }
     data = strict_json.canonical(body)
     settings.read(data)  # a VM that cannot read its settings would be found out after it booted
     return data
