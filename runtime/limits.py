@@ -42,7 +42,7 @@ class Limits:
     # Below the usual descriptor limit with both kinds of socket.
     max_visitors: int = _limit(16384, 16, 262_144, "too_many_visitors")
     own_visitors: int = _limit(64, 1, 4096, "tunnel_name_busy")  # of the tunnel name: health checks, lookers
-    own_visitor_s: float = _limit(10.0, 1.0, 60.0, "tunnel_name_deadline")  # evidence takes a second
+    own_visitor_s: float = _limit(10.0, 1.0, 60.0, "idle")  # evidence takes a second
     half_closed_s: float = _limit(300.0, 1.0, 86_400.0, "idle")  # a half-closed stream on which nothing moves
     # Sent and not acknowledged: a phone may be out of reach for a while.
     unacknowledged_s: float = _limit(120.0, 5.0, 3600.0, "visitor_lost")
@@ -55,8 +55,8 @@ class Limits:
 
     # Data connections, at both ends. Strangers may hold no more sockets than these.
     join_s: float = _limit(5.0, 0.5, 60.0, "join_deadline")  # TLS and one frame of 66 bytes, each
-    max_unjoined: int = _limit(256, 8, 65_536, "too_many_unjoined")
-    unjoined_per_address: int = _limit(64, 4, 65_536, "too_many_from_address")  # a NAT has several clients
+    max_unjoined: int = _limit(256, 8, 65_536, "unjoined_displaced")
+    unjoined_per_address: int = _limit(64, 4, 65_536, "unjoined_displaced")  # a NAT has several clients
     connections_per_session: int = _limit(16, 2, 256, "join_too_many")  # a client needs one or two per worker
     data_dial_s: float = _limit(10.0, 1.0, 60.0, "data_deadline")
     # Per stream and direction: 20 Mbit/s at 100 ms, and what a stalled stream holds.

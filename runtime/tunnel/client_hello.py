@@ -49,6 +49,12 @@ def alert(description: int) -> bytes:
     return bytes((21, 3, 3, 0, 2, 2, description))
 
 
+class HelloTooLargeError(MalformedError):
+    """A ClientHello that no client needs to be so long."""
+
+    code = "hello_too_large"
+
+
 class HelloReader:
     """Reassemble one ClientHello; each byte is looked at once, however the bytes arrive."""
 
@@ -77,7 +83,7 @@ class HelloReader:
             if hello is not None:
                 return hello
         if len(self._raw) > self._max_bytes:
-            raise MalformedError("ClientHello", f"longer than {self._max_bytes} bytes")
+            raise HelloTooLargeError("ClientHello", f"longer than {self._max_bytes} bytes")
         return None
 
     def _other_start(self, first: int) -> NotTls | None:
@@ -103,7 +109,7 @@ class HelloReader:
             raise MalformedError("ClientHello", f"record of {length} bytes", offset=start + 3)
         stop = start + _RECORD_HEADER + length
         if stop > self._max_bytes:
-            raise MalformedError("ClientHello", f"longer than {self._max_bytes} bytes", offset=start)
+            raise HelloTooLargeError("ClientHello", f"longer than {self._max_bytes} bytes", offset=start)
         if len(self._raw) < stop:
             return False
         self._message += self._raw[start + _RECORD_HEADER : stop]
@@ -118,7 +124,7 @@ class HelloReader:
             return None
         length = int.from_bytes(message[1:4], "big")
         if length > self._max_bytes:
-            raise MalformedError("ClientHello", f"longer than {self._max_bytes} bytes")
+            raise HelloTooLargeError("ClientHello", f"longer than {self._max_bytes} bytes")
         if len(message) < _MESSAGE_HEADER + length:
             return None
         if len(message) > _MESSAGE_HEADER + length:

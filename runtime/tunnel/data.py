@@ -229,19 +229,22 @@ async def connect(
     """Dial a worker's data port and join.
 
     Raises:
-        UnreachableError: nothing answered within the deadline.
-        PeerError: `pin_mismatch`, `alpn_mismatch`, `join_refused`.
+        UnreachableError: nothing answered.
+        PeerError: `pin_mismatch`, `alpn_mismatch`, `join_refused`, `data_deadline`.
     """
     loop = asyncio.get_running_loop()
     connection = DataConnection(loop=loop, limits=limits, origins=origins)
     joiner = _Joiner(loop=loop, ticket=ticket, mux=connection.mux)
+    limit = asyncio.timeout(deadline_s)
     try:
-        async with asyncio.timeout(deadline_s):
+        async with limit:
             await dial(loop, lambda: joiner, address)
             await joiner.joined
     except OSError as error:  # ssl.SSLError and TimeoutError are
-        why = "deadline" if isinstance(error, TimeoutError) else str(error)
-        raise UnreachableError(f"data connection to {address[0]}:{address[1]}: {why}") from error
+        where = f"data connection to {address[0]}:{address[1]}"
+        if limit.expired():
+            raise PeerError("data_deadline", f"{where}: did not join within {deadline_s:g} s") from error
+        raise UnreachableError(f"{where}: {error}") from error
     finally:
         if not joiner.succeeded:
             joiner.abort()

@@ -78,6 +78,8 @@ class ResetCode(IntEnum):
     HANDSHAKE = 7  # the visitor's TLS failed at the client
     IDLE = 8
     DRAINED = 9  # the drain's deadline passed
+    ORIGIN_DEADLINE = 11  # the origin did not take the connection in time
+    TLS_DEADLINE = 12  # the visitor's TLS at the client was not done in time
     ORIGIN_TLS = 10  # the origin's TLS failed, its certificate is not pinned, or it speaks another protocol
 
 

@@ -18,6 +18,7 @@ from runtime.tunnel.client_hello import (
     UNRECOGNIZED_NAME,
     ClientHello,
     HelloReader,
+    HelloTooLargeError,
     NotTls,
     alert,
 )
@@ -36,6 +37,7 @@ class Refusal(StrEnum):
     NO_ROUTE = "no_route"
     NO_NAME = "no_name"
     MALFORMED = "malformed_hello"
+    TOO_LARGE = "hello_too_large"
     PLAIN_HTTP = "plain_http"
     HELLO_DEADLINE = "hello_deadline"
     TOO_MANY = "too_many_visitors"
@@ -123,6 +125,9 @@ class Visitor(SocketEnd):
     def _read_hello(self, reader: HelloReader, data: bytes) -> None:
         try:
             reading = reader.feed(data)
+        except HelloTooLargeError:
+            self._refuse(Refusal.TOO_LARGE, alert(DECODE_ERROR))
+            return
         except MalformedError:
             self._refuse(Refusal.MALFORMED, alert(DECODE_ERROR))
             return

@@ -234,12 +234,14 @@ class Dialer:
             task.cancel()
 
     async def _connect(self, connect: Connect, end: SocketEnd, far: Far) -> None:
+        limit = asyncio.timeout(self._limits.dial_s)
         try:
-            async with asyncio.timeout(self._limits.dial_s):
+            async with limit:
                 await connect(lambda: end)
         except (OSError, ValueError):  # TimeoutError is an OSError; a host that IDNA refuses, a ValueError
-            end.reset(ResetCode.ORIGIN_UNREACHABLE)
-            far.reset(ResetCode.ORIGIN_UNREACHABLE)
+            code = ResetCode.ORIGIN_DEADLINE if limit.expired() else ResetCode.ORIGIN_UNREACHABLE
+            end.reset(code)
+            far.reset(code)
 
 
 def write_eof(transport: asyncio.Transport) -> None:

@@ -199,6 +199,7 @@ class Switchboard:
         It holds the fleet's sessions and must not be filled by strangers: few at a time, each for seconds.
         """
         if self._own >= self._limits.own_visitors:
+            self._refused["tunnel_name_busy"] += 1
             raise NoRouteError("too many visitors of the tunnel name")
         self._own += 1
         end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST)

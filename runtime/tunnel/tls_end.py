@@ -229,7 +229,7 @@ class TlsEnd:
 
     def _too_slow(self) -> None:
         self._timer = None
-        self._cut(ResetCode.HANDSHAKE)
+        self._cut(ResetCode.TLS_DEADLINE)
 
     def _cut(self, code: ResetCode) -> None:
         self._close()

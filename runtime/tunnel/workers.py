@@ -199,8 +199,7 @@ class WorkerPool:
                 await self.tell(session)
                 await asyncio.gather(*waiting)
         except TimeoutError as error:
-            message = "a relay worker did not take the session"
-            raise TunnelError(message) from error
+            raise PeerError("worker_stuck", "a relay worker did not take the session") from error
         finally:
             for worker in self._workers:
                 self._known.pop((worker.index, session.session), None)
@@ -260,7 +259,8 @@ class WorkerPool:
                     self._take(worker, control.decode(line))
         except TimeoutError:
             silent_s = self._limits.worker_silent_s
-            log.error("relay worker %d: said nothing for %g s, killed", worker.index, silent_s)  # noqa: TRY400
+            extra = _code("worker_silent")
+            log.error("relay worker %d: silent for %g s, killed", worker.index, silent_s, extra=extra)  # noqa: TRY400
             worker.process.kill()
         except (OSError, MalformedError) as error:
             if not self._closing:
@@ -285,7 +285,7 @@ class WorkerPool:
         if worker.late >= LATE_REPORTS:
             log.error(
                 "relay worker %d: its loop lags by %.1f s, want at most %g s; killed",
-                worker.index, counters.lag_s, limit_s,
+                worker.index, counters.lag_s, limit_s, extra=_code("worker_lagging"),
             )  # fmt: skip
             worker.process.kill()
 
@@ -311,3 +311,7 @@ class WorkerPool:
                 self._on_connections(session)
             case _:
                 raise MalformedError("control message", f"{type(message).__name__} from a worker")
+
+
+def _code(code: str) -> dict[str, object]:
+    return {"fields": {"code": code}}
