@@ -47,6 +47,14 @@ class Documents(Protocol):
         """Look for a newer one soon: a peer has one."""
         ...
 
+    async def from_urls(self) -> None:
+        """Ask each of the settings' URLs once, and return when that is done, whatever came of it."""
+        ...
+
+    def accept(self, envelope: bytes) -> bool:
+        """Put a document in force if it is the owner's and newer. Raises: DocumentError."""
+        ...
+
 
 Sign = Callable[[bytes], Awaitable[bytes]]  # the message -> an Ed25519 signature, 64 bytes
 

@@ -147,6 +147,7 @@ async def _serve(
             listeners.on_address(private, *settings.admin),
             until_signalled(
                 server.drain,
+                documents.from_urls,
                 manager=ServiceManager(os.environ),
                 ready=listening.wait,
                 is_well=server.workers.answering,
@@ -180,6 +181,7 @@ async def _publish(
     documents.on_change(client.document_changed)
 
     async def reload() -> None:
+        documents.refresh()
         await source.reload(client.set_routes)
         client.reconnect()
 

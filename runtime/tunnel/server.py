@@ -26,6 +26,7 @@ from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control, session_messages
+from runtime.tunnel.document_exchange import DocumentExchange
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_visits import OwnerVisits
 from runtime.tunnel.renewal import SOONEST_S, due_in
@@ -46,6 +47,7 @@ class LiveSession:
 
     session: Session
     since: float  # monotonic seconds
+    documents: DocumentExchange
     offered: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
     heard: float = 0.0  # monotonic seconds of its last message
@@ -197,7 +199,8 @@ class TunnelServer:
 
     async def _keep(self, session: Session) -> None:
         await self._make_way(session)
-        live = LiveSession(session=session, since=time.monotonic())
+        documents = DocumentExchange(session, self._party.documents)
+        live = LiveSession(session=session, since=time.monotonic(), documents=documents)
         self.owners.add_client(session)
         self._live[session.id] = live
         log.info("session established", extra={"fields": self._fields(session)})
@@ -207,7 +210,10 @@ class TunnelServer:
             await session.send(session_messages.encode(plan))
             # Attestation first: of two that end at once, its reason is the one to tell.
             await run_together(
-                self._answer_attestations(live), self._ask_for_attestation(live), self._talk(live)
+                self._answer_attestations(live),
+                self._ask_for_attestation(live),
+                self._talk(live),
+                documents.run(),
             )
         except PeerError as error:
             if not live.ended_by:
@@ -272,7 +278,7 @@ class TunnelServer:
                         "client drains", extra={"fields": {**self._fields(live.session), "reason": reason}}
                     )
                 case _:
-                    raise PeerError("out_of_turn", f"{type(message).__name__} is not a client's to send")
+                    await live.documents.take(message)
 
     async def _answer_attestations(self, live: LiveSession) -> None:
         """See each later epoch through, and give the workers its secret before anything uses it."""
@@ -280,6 +286,7 @@ class TunnelServer:
             await live.session.answer_attestation(secrets.token_bytes(32))
             await self._announce(live.session)
             live.attested.set()
+            live.documents.look()
             log.info("session attested again", extra={"fields": self._fields(live.session)})
             await self._answer(live)  # the document may grant other hostnames now
 

@@ -6,6 +6,7 @@ server → client   answer      granted, not_granted
 client → server   ping        n      the client asks, the server answers
 server → client   pong        n
 server → client   attest_again  reason: begin the next epoch now
+either            document_ask, document_part: the fleet document, to whoever has the lower version
 either            goaway      reason, retry_after_s, deadline_ms: no new streams, then the session ends
 """
 
@@ -19,6 +20,8 @@ from runtime.tunnel.routing import normal_pattern
 
 MAX_HOSTNAMES = 256  # as many routes as routes.json may hold
 MAX_PORTS = 64  # as many workers as settings.json may ask for
+DOCUMENT_PART = 24 * 1024  # bytes of a fleet document in one message; base64 of it is 32 KiB
+_PART_TEXT = -(-DOCUMENT_PART // 3) * 4
 WHAT = "control message"
 
 
@@ -75,7 +78,25 @@ class Goaway:
     deadline_ms: int  # until streams that are left are cut
 
 
-ControlMessage = DataPlan | Offer | Answer | Ping | Pong | AttestAgain | Goaway
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentAsk:
+    """Pass on the fleet document of this version, from this byte of its envelope."""
+
+    version: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentPart:
+    """At most `DOCUMENT_PART` bytes of it, base64; size 0: this version is not to be had."""
+
+    version: int
+    offset: int
+    size: int  # bytes of the whole envelope
+    data: str
+
+
+ControlMessage = DataPlan | Offer | Answer | Ping | Pong | AttestAgain | Goaway | DocumentAsk | DocumentPart
 _KINDS: dict[str, type[ControlMessage]] = {
     "data_plan": DataPlan,
     "offer": Offer,
@@ -84,6 +105,8 @@ _KINDS: dict[str, type[ControlMessage]] = {
     "pong": Pong,
     "attest_again": AttestAgain,
     "goaway": Goaway,
+    "document_ask": DocumentAsk,
+    "document_part": DocumentPart,
 }
 _NAMES = {kind: name for name, kind in _KINDS.items()}
 
@@ -111,17 +134,19 @@ def _field(name: str, value: Any) -> Any:
             return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
         case "hostnames" | "granted" | "not_granted":
             return _list(name, value, MAX_HOSTNAMES, _is_pattern)
-        case "n" | "retry_after_s" | "deadline_ms":
-            if type(value) is not int or not 0 <= value < 2**32:
-                raise MalformedError(WHAT, f"{name} is not an integer of 32 bits")
+        case "n" | "retry_after_s" | "deadline_ms" | "version" | "offset" | "size":
+            bits = 63 if name in {"version", "offset", "size"} else 32
+            if type(value) is not int or not 0 <= value < 1 << bits:
+                raise MalformedError(WHAT, f"{name} is not an integer of {bits} bits")
             return value
         case "certificate_sha256":
             if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
                 raise MalformedError(WHAT, f"{name} is not 64 hexadecimal digits")
             return value
         case _:
-            if not isinstance(value, str) or len(value) > 200:
-                raise MalformedError(WHAT, f"{name} is not a text of at most 200 characters")
+            most = _PART_TEXT if name == "data" else 200
+            if not isinstance(value, str) or len(value) > most:
+                raise MalformedError(WHAT, f"{name} is not a text of at most {most} characters")
             return value
 
 

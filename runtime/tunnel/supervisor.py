@@ -25,6 +25,7 @@ from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
+from runtime.tunnel.document_exchange import DocumentExchange
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_door import OwnerDoor
 from runtime.tunnel.renewal import due_in
@@ -197,16 +198,18 @@ class Supervisor:
         self._change("established")
         log.info("session established", extra={"fields": self._fields(session)})
         last_pong = [time.monotonic()]
+        documents = DocumentExchange(session, self._party.documents)
         self._again.clear()
         await run_together(
-            self._attest_again(session),
+            self._attest_again(session, documents),
             self._ping(session, last_pong),
-            self._listen(session, last_pong),
+            self._listen(session, last_pong, documents),
+            documents.run(),
             door.run(),
             *(self._keep_joined(session, plan, worker, counters) for worker in range(len(plan.ports))),
         )
 
-    async def _attest_again(self, session: Session) -> None:
+    async def _attest_again(self, session: Session, documents: DocumentExchange) -> None:
         """Begin a new epoch on time, when the document changed, or when the server asks for it."""
         while True:
             with contextlib.suppress(TimeoutError):
@@ -215,6 +218,7 @@ class Supervisor:
             self._again.clear()
             await session.attest_again(secrets.token_bytes(32))
             self.status.peer = session.peer
+            documents.look()
             log.info("session attested again", extra={"fields": self._fields(session)})
 
     async def _join(
@@ -274,7 +278,7 @@ class Supervisor:
             )
             self._connections[worker] = await self._rejoin(session, plan, worker, counters)
 
-    async def _listen(self, session: Session, last_pong: list[float]) -> None:
+    async def _listen(self, session: Session, last_pong: list[float], documents: DocumentExchange) -> None:
         while True:
             message = session_messages.decode(await session.receive())
             match message:
@@ -290,7 +294,7 @@ class Supervisor:
                     self._change("draining")
                     self._prepare_to_leave(goaway)
                 case _:
-                    raise PeerError("out_of_turn", f"{type(message).__name__} is not a server's to send")
+                    await documents.take(message)
 
     def _prepare_to_leave(self, goaway: Goaway) -> None:
         """Dial no sooner than the server wants, and tell its WebSockets before it cuts them."""

@@ -35,6 +35,7 @@ class PublishedDocuments:
         self._first = asyncio.Event()
         self._soon = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
+        self._asked: list[asyncio.Future[None]] = []  # who waits for a poll that has not begun
 
     def current(self) -> CurrentDocument:
         """Return it. Raises: UnreachableError while there is none, or it has expired."""
@@ -54,6 +55,13 @@ class PublishedDocuments:
         """Ask the URLs again at once, whatever the polling interval."""
         self._soon.set()
 
+    async def from_urls(self) -> None:
+        """Ask each URL once, and return when that is done, whatever came of it; `run` must be running."""
+        polled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asked.append(polled)
+        self.refresh()
+        await polled
+
     async def first(self) -> CurrentDocument:
         """Wait for the first document that verifies."""
         await self._first.wait()
@@ -64,7 +72,11 @@ class PublishedDocuments:
         said = ""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
             while True:
+                asked, self._asked = self._asked, []
                 problem = await self._poll(session)
+                for polled in asked:
+                    if not polled.done():  # or whoever waited is gone
+                        polled.set_result(None)
                 if problem != said and problem:
                     waiting = (
                         "waiting for a fleet document"
@@ -92,6 +104,8 @@ class PublishedDocuments:
             raise _refuse(
                 "$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"'
             )
+        if self._clock.now() >= document.expires_at:
+            raise _refuse("$.expires_at", f"is {times.show(document.expires_at)}, which is past")
         if self._current is not None:
             now = self._current.document
             if document.version < now.version:

@@ -55,6 +55,13 @@ class FixedDocument:
     def refresh(self) -> None:
         self.refreshed += 1
 
+    async def from_urls(self) -> None:
+        self.refreshed += 1
+
+    def accept(self, envelope: bytes) -> bool:
+        self.payload = envelope
+        return True
+
     def current(self) -> CurrentDocument:
         return CurrentDocument(envelope=b"", payload=self.payload, document=fleet.read(self.payload))
 

@@ -69,6 +69,8 @@ GOOD: list[dict[str, Any]] = [
     {"kind": "ping", "n": 1},
     {"kind": "pong", "n": 0},
     {"kind": "goaway", "reason": "draining", "retry_after_s": 1, "deadline_ms": 30000},
+    {"kind": "document_ask", "version": 2**40, "offset": 0},
+    {"kind": "document_part", "version": 7, "offset": 0, "size": 3, "data": "YWJj"},
 ]
 
 
