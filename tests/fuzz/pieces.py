@@ -9,7 +9,7 @@ from runtime.errors import TunnelError
 
 T = TypeVar("T")
 
-MOST_PIECES = 64  # pieces; after that the rest comes at once, or a long input takes too long
+MOST_PIECES = 12  # after those the rest comes at once, or a long input takes too long
 
 
 def cut(data: bytes) -> tuple[bytes, list[bytes]]:
@@ -22,12 +22,29 @@ def cut(data: bytes) -> tuple[bytes, list[bytes]]:
     return rest, [rest[start:stop] for start, stop in zip(stops, [*stops[1:], len(rest)], strict=True)]
 
 
-def outcome(read: Callable[[bytes], Iterable[T]], pieces: Iterable[bytes]) -> tuple[list[T], str | None]:
-    """Feed the pieces; return what came out and the code of the error that ended it, if one did."""
+def outcome(
+    read: Callable[[bytes], Iterable[T]], pieces: Iterable[bytes]
+) -> tuple[list[T], TunnelError | None]:
+    """Feed the pieces; return what came out, and the error that ended it, if one did."""
     found: list[T] = []
     try:
         for piece in pieces:
             found.extend(read(piece))
     except TunnelError as error:
-        return found, error.code
+        return found, error
     return found, None
+
+
+def same(read: Callable[[], Callable[[bytes], Iterable[T]]], data: bytes) -> list[T]:
+    """Feed the bytes whole and in pieces to a new reader each; return what came out of both.
+
+    Raises: what the reader refused with, and AssertionError when it saw where the pieces end.
+    """
+    whole, pieces = cut(data)
+    found, error = outcome(read(), [whole])
+    again, other = outcome(read(), pieces)
+    assert found == again
+    assert (error and error.code) == (other and other.code)
+    if error is not None:
+        raise error
+    return found

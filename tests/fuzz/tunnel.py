@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from runtime.errors import TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control, http1, join, proxy_protocol
 from runtime.tunnel.client_hello import ClientHello, HelloReader
@@ -24,7 +27,7 @@ from runtime.tunnel.frames import (
     window,
 )
 from runtime.tunnel.routing import SessionId
-from tests.fuzz.pieces import cut, outcome
+from tests.fuzz.pieces import cut, outcome, same
 from tests.fuzz.target import Target
 from tests.tunnel.memory import Pair
 from tests.tunnel.rig import client_hello
@@ -37,23 +40,21 @@ _LIMITS = Limits(credit=4096, hello_bytes=1024, max_streams=8)
 
 
 def _hello(data: bytes) -> None:
-    whole, pieces = cut(data)
+    same(_reads_hello, data)
 
-    def said(parts: list[bytes]) -> tuple[list[object], str | None]:
-        reader, done = HelloReader(max_bytes=MAX_FIRST), False
 
-        def feed(part: bytes) -> list[object]:
-            nonlocal done
-            found = None if done else reader.feed(part)
-            done = done or found is not None
-            if isinstance(found, ClientHello):
-                return [(found.sni, found.alpn, found.ech)]
-            return [] if found is None else [type(found)]
+def _reads_hello() -> Callable[[bytes], list[object]]:
+    reader, done = HelloReader(max_bytes=MAX_FIRST), False
 
-        return outcome(feed, parts)
+    def feed(part: bytes) -> list[object]:
+        nonlocal done
+        found = None if done else reader.feed(part)
+        done = done or found is not None
+        if isinstance(found, ClientHello):
+            return [(found.sni, found.alpn, found.ech)]
+        return [] if found is None else [type(found)]
 
-    assert said([whole]) == said(pieces)
-    HelloReader(max_bytes=MAX_FIRST).feed(whole)
+    return feed
 
 
 def _http(data: bytes) -> None:
@@ -72,8 +73,10 @@ Event = tuple[int, int, bytes]
 
 def _frames(data: bytes) -> None:
     whole, pieces = cut(data)
-    assert _events([whole]) == _events(pieces)
-    events, _ = _events([whole])
+    events, error = _events([whole])
+    again, other = _events(pieces)
+    assert events == again
+    assert (error and error.code) == (other and other.code)
     for kind, _, payload in events:
         match kind:
             case FrameType.WINDOW:
@@ -86,9 +89,11 @@ def _frames(data: bytes) -> None:
                 assert OpenRequest.decode(payload).encode() == payload
             case _:
                 pass
+    if error is not None:
+        raise error
 
 
-def _events(parts: list[bytes]) -> tuple[list[Event], str | None]:
+def _events(parts: list[bytes]) -> tuple[list[Event], TunnelError | None]:
     """A stream's bytes count, not the pieces in which they were forwarded."""
     decoder, events = Decoder(), list[Event]()
 
@@ -105,8 +110,7 @@ def _events(parts: list[bytes]) -> tuple[list[Event], str | None]:
         decoder.feed(part, on_frame)
         return []
 
-    _, code = outcome(feed, parts)
-    return events, code
+    return events, outcome(feed, parts)[1]
 
 
 def _frame_seeds() -> list[bytes]:
@@ -210,8 +214,7 @@ def _control_seeds() -> list[bytes]:
 
 
 def _lines(data: bytes) -> None:
-    whole, pieces = cut(data)
-    assert outcome(LineSplitter().feed, [whole]) == outcome(LineSplitter().feed, pieces)
+    same(lambda: LineSplitter().feed, data)
 
 
 TARGETS = (
