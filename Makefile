@@ -13,7 +13,7 @@ TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors fmt lock broken fuzz
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -53,7 +53,10 @@ fuzz: setup ## a million executions or five minutes of every parser (TARGET= SEC
 	@$(BIN)/python -m tests.fuzz $(addprefix --target ,$(TARGET)) $(addprefix --seconds ,$(SECONDS)) $(addprefix --runs ,$(RUNS)) $(ARGS)
 
 visitors: setup ## browsers and programs through the tunnel (as root, after tests/visitors/install)
-	@$(BIN)/pytest -q tests/visitors
+	@$(BIN)/pytest -q $(if $(filter command%,$(origin TESTS)),$(TESTS),tests/visitors)
+
+autobahn: setup ## RFC 6455's 247 cases, direct and through the tunnel (needs a Python 2.7; four minutes)
+	@$(BIN)/python -m tests.visitors.autobahn $(ARGS)
 
 bench: setup ## figures beside nginx, ssh -R and frp where they are installed (twelve minutes)
 	@$(BIN)/python -m bench $(ARGS)

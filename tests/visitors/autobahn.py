@@ -28,7 +28,10 @@ from aiohttp import WSMsgType, web
 from tests.localfleet.listener import Listener
 from tests.visitors.scene import LOCAL, opened
 
-SUITE = "autobahntestsuite==25.10.1"
+SUITE = (
+    "autobahntestsuite==25.10.1",
+    "typing==3.10.0.0",
+)  # hyperlink forgot to ask for it
 ALL = ("*",)
 MAX_MESSAGE = 32 << 20  # bytes; the suite sends up to 16 MiB
 DEADLINE_S = 900.0
@@ -71,7 +74,7 @@ def find_wstest() -> Path:
         for command in (
             [python, "-m", "pip", "install", "--quiet", "--target", str(tools), "virtualenv<20.22"],
             [python, "-m", "virtualenv", "--quiet", str(home / "v27")],
-            [str(home / "v27" / "bin" / "pip"), "install", "--quiet", SUITE],
+            [str(home / "v27" / "bin" / "pip"), "install", "--quiet", *SUITE],
         ):
             subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
     return made
@@ -108,7 +111,7 @@ async def drive(wstest: Path, folder: Path, url: str, name: str, cases: list[str
     async with asyncio.timeout(DEADLINE_S):
         status = await process.wait()
     if status:
-        raise SystemExit(f"autobahn: wstest ended with {status}")
+        raise SystemExit(f"autobahn: wstest ended with {status}: run {wstest} --help to see why")
     index: dict[str, dict[str, Any]] = json.loads((folder / name / "index.json").read_text())
     return {case: f"{found['behavior']} / {found['behaviorClose']}" for case, found in index[name].items()}
 
