@@ -60,7 +60,7 @@ def _values(
         # Azure's paravisor handles #VE itself; elsewhere a host could inject it.
         processor: dict[str, Any] = {"tdx": _tdx(sept_ve_disable=cloud != "azure")}
     else:
-        products = {machine.product for machine in machines if machine.product is not None}
+        products: set[SnpProduct] = {machine.product for machine in machines if machine.product is not None}
         # Shared EC2 hosts sign with AWS's VLEK, which names the region; everybody else with the chip's VCEK.
         signer, csp_ids = (
             ("vlek", [f"CN=cc-{region}.amazonaws.com" for region in regions])

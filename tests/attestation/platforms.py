@@ -87,3 +87,8 @@ def refused(machine: FakeMachine, fleet: Mapping[str, Any] | None = None, **how:
         return {check.id: check for check in error.checks}
     message = "accepted"
     raise AssertionError(message)
+
+
+def encoded(machine: FakeMachine, options: Mapping[str, Any]) -> bytes:
+    """Return evidence made with `options`, as it travels."""
+    return model.encode(machine.evidence(**dict(options)))

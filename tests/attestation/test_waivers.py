@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_a_waiver_of_a_check_that_cannot_be_waived_changes_nothing(
 )
 def test_a_waiver_has_an_end(platforms: Mapping[str, FakeMachine], form: str, check: str) -> None:
     machine = platforms[form]
-    change = (
+    change: dict[str, Any] = (
         {"values": {"azure": {"ak_revocation": "required"}}}
         if form == "azure-snp"
         else {"firmware": {"mrtd": None}}

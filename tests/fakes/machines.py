@@ -76,6 +76,7 @@ class FakeMachine:
     values: Mapping[str, Any]  # reference_values of the format
     firmware: Mapping[str, bytes]  # register -> value
     roots: tuple[Root, ...]
+    cloud: FakeNitro | None = None
     make: Callable[[bytes, bytes, Options], Evidence] = field(repr=False)
 
     def evidence(self, binder: bytes = BINDER, settings_digest: bytes = SETTINGS, **options: Any) -> Evidence:
@@ -181,6 +182,7 @@ def aws(amd: FakeAmd, cloud: FakeNitro | None = None) -> FakeMachine:
         },
         firmware={"snp_measurement": FIRMWARE, "pcr7_sha384": SHA384_PCRS[7]},
         roots=(*amd.roots(), *hypervisor.roots()),
+        cloud=hypervisor,
         make=make,
     )
 
@@ -203,6 +205,7 @@ def aws_alone(cloud: FakeNitro | None = None) -> FakeMachine:
         values={"nitrotpm": NITRO_VALUES},
         firmware={"pcr7_sha384": SHA384_PCRS[7]},
         roots=hypervisor.roots(),
+        cloud=hypervisor,
         make=make,
     )
 
@@ -296,7 +299,7 @@ def gcp_snp(amd: FakeAmd) -> FakeMachine:
                 **quote_parts(tied_qualifying(binder, report), digest, options),
             },
             endorsements={
-                **chip.endorsements,
+                **options.get("chip", chip).endorsements,
                 **ak_endorsements(options.get("path", path)),
                 "launch_endorsement": google.endorsement(google.golden(snp=[FIRMWARE])),
                 "event_log": EVENT_LOG,

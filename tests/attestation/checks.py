@@ -1,0 +1,37 @@
+"""Write docs/checks.md from the negative vectors: `python -m tests.attestation.checks`. I/O: one file."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from tests.attestation.vectors import VECTORS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "checks.md"
+_HEAD = """# What a strict verifier checks, and the vector that proves each
+
+Made by `python -m tests.attestation.checks`; held by `tests/attestation/test_vectors.py`. Each row is evidence
+in the real format, really signed under throw-away roots, that is right in everything but one thing; the test
+asks the production verifier and wants exactly this check, but for those in brackets, which the same one thing
+cannot but fail as well. `malformed` means that the parser refused the bytes before any check. A check's id,
+what was expected, what was found, who vouches for it and what to do are in every refusal.
+
+"""
+_COLUMNS = "| what is wrong | evidence | check | reason |\n|---|---|---|---|\n"
+
+
+def page() -> str:
+    """Return the page."""
+    out = [_HEAD]
+    for section, vectors in groupby(VECTORS, key=lambda vector: vector.section):
+        rows = list(vectors)
+        out.append(f"## {section} ({len(rows)})\n\n{_COLUMNS}")
+        for row in rows:
+            also = f" ({', '.join(row.also)})" if row.also else ""
+            out.append(f"| {row.what} | `{row.format}` | `{row.check}`{also} | `{row.reason}` |\n")
+        out.append("\n")
+    return "".join(out).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")

@@ -1,0 +1,226 @@
+"""What is wrong with a TDX quote, its collateral or its log. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runtime.attestation.model import Reason
+from runtime.attestation.tees.tdx import reasons
+from tests.attestation import vector_parts as parts
+from tests.attestation.vector import Vector, vector
+from tests.fakes import td_machine
+
+
+def _tdx(what: str, check: str, reason: str, tdx: Mapping[str, Any] | None = None, **more: Any) -> Vector:
+    options = {"tdx": dict(tdx)} if tdx is not None else more.pop("options", {})
+    return vector("TDX", what, "gcp-tdx", check, reason, options=options, **more)
+
+
+TDX: tuple[Vector, ...] = (
+    _tdx("quote version 6", "malformed", Reason.MALFORMED, lazy="quote_version"),
+    _tdx("another TEE type", "malformed", Reason.MALFORMED, lazy="quote_tee"),
+    _tdx("another quoting enclave's vendor", "quote.vendor", str(reasons.QE_IDENTITY), {"vendor": bytes(16)}),
+    _tdx(
+        "another key signed the quote",
+        "quote.signature",
+        Reason.SIGNATURE,
+        {"signing_key": td_machine.OTHER_KEY},
+    ),
+    _tdx(
+        "the quoting enclave vouches for another key",
+        "qe.binding",
+        str(reasons.QE_BINDING),
+        {"qe": {"report_data": bytes(64)}},
+    ),
+    _tdx(
+        "the PCK did not sign the quoting enclave's report",
+        "qe.signature",
+        str(reasons.QE_SIGNATURE),
+        {"pck_key": td_machine.OTHER_KEY},
+    ),
+    _tdx(
+        "certification data that yields no PCK chain",
+        "malformed",
+        Reason.MALFORMED,
+        lazy="certification_type",
+    ),
+    _tdx(
+        "a chain under another root",
+        "chain.root",
+        Reason.CHAIN,
+        how={"roots": "without IntelRoot"},
+        also=("collateral.tcb_info.root", "revocation.pck_crl.issuer"),
+    ),
+    _tdx("a PCK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy="expired_pck"),
+    _tdx("a PCK that Intel revoked", "revocation.pck_crl", Reason.REVOKED, lazy="revoked_pck"),
+    _tdx("a PCK CA that Intel revoked", "revocation.root_ca_crl", Reason.REVOKED, lazy="revoked_ca"),
+    _tdx(
+        "a stale PCK revocation list",
+        "revocation.pck_crl.dates",
+        Reason.EXPIRED,
+        lazy="stale_pck_list",
+    ),
+    _tdx(
+        "no collateral",
+        "endorsements.collateral",
+        str(reasons.COLLATERAL),
+        options={"endorsements": {"tdx_collateral": None}},
+    ),
+    _tdx(
+        "TCB info that another key signed",
+        "collateral.tcb_info.signature",
+        str(reasons.COLLATERAL_SIGNATURE),
+        lazy="tcb_info_signature",
+    ),
+    _tdx("TCB info that has ended", "collateral.tcb_info.dates", Reason.EXPIRED, lazy="tcb_info_dates"),
+    _tdx(
+        "QE identity that has ended", "collateral.qe_identity.dates", Reason.EXPIRED, lazy="qe_identity_dates"
+    ),
+    _tdx("TCB info of another platform", "collateral.fmspc", str(reasons.COLLATERAL), lazy="other_fmspc"),
+    _tdx(
+        "an evaluation number below the floor",
+        "tcb.evaluation_number",
+        Reason.TCB,
+        fleet={"values": {"tdx": {"min_evaluation_number": 20}}},
+    ),
+    _tdx(
+        "a TDX module that Intel did not sign",
+        "module.signer",
+        str(reasons.MODULE),
+        {"td": {"mrsignerseam": b"\x01" * 48}},
+    ),
+    _tdx("TCB out of date", "tcb.status", Reason.TCB, lazy="out_of_date"),
+    _tdx(
+        "TCB revoked, whatever the owner accepts", "tcb.platform.revoked", Reason.REVOKED, lazy="revoked_tcb"
+    ),
+    _tdx(
+        "an advisory that the owner refuses",
+        "tcb.advisories",
+        Reason.TCB,
+        lazy="advisory",
+        fleet={
+            "values": {
+                "tdx": {"statuses": ["UpToDate", "OutOfDate"], "refused_advisories": ["INTEL-SA-01036"]}
+            }
+        },
+    ),
+    _tdx("DEBUG", "td.debug", Reason.DEBUG, {"td": {"td_attributes": parts.attributes(0)}}),
+    _tdx("MIGRATABLE", "td.migratable", Reason.MIGRATION, {"td": {"td_attributes": parts.attributes(29)}}),
+    _tdx(
+        "a reserved attribute",
+        "td.attributes.reserved",
+        Reason.GUEST_POLICY,
+        {"td": {"td_attributes": parts.attributes(5)}},
+    ),
+    _tdx(
+        "SEPT_VE_DISABLE clear",
+        "td.sept_ve_disable",
+        Reason.GUEST_POLICY,
+        {"td": {"td_attributes": bytes(8)}},
+    ),
+    _tdx(
+        "PKS, which the owner does not allow",
+        "td.pks",
+        Reason.GUEST_POLICY,
+        {"td": {"td_attributes": parts.attributes(30)}},
+    ),
+    _tdx(
+        "Key Locker, which the owner does not allow",
+        "td.key_locker",
+        Reason.GUEST_POLICY,
+        {"td": {"td_attributes": parts.attributes(31)}},
+    ),
+    _tdx(
+        "PERFMON, which the owner does not allow",
+        "td.perfmon",
+        Reason.GUEST_POLICY,
+        {"td": {"td_attributes": parts.attributes(63)}},
+    ),
+    _tdx(
+        "XFAM without SSE",
+        "td.xfam.reserved",
+        Reason.GUEST_POLICY,
+        {"td": {"xfam": (0x602E5).to_bytes(8, "little")}},
+    ),
+    _tdx(
+        "a feature that the owner does not allow",
+        "td.xfam",
+        Reason.GUEST_POLICY,
+        fleet={"values": {"tdx": {"xfam_allowed": "0x2e7"}}},
+    ),
+    _tdx(
+        "a service TD", "td.service_td", Reason.MIGRATION, {"version": 5, "td": {"mrservicetd": b"\x01" * 48}}
+    ),
+    _tdx(
+        "MRCONFIGID that nobody listed",
+        "td.mrconfigid",
+        Reason.MEASUREMENT,
+        {"td": {"mrconfigid": b"\x01" * 48}},
+    ),
+    _tdx("MROWNER that nobody listed", "td.mrowner", Reason.MEASUREMENT, {"td": {"mrowner": b"\x01" * 48}}),
+    _tdx(
+        "MROWNERCONFIG that nobody listed",
+        "td.mrownerconfig",
+        Reason.MEASUREMENT,
+        {"td": {"mrownerconfig": b"\x01" * 48}},
+    ),
+    _tdx(
+        "a TDX module that nobody listed", "td.mrseam", Reason.MEASUREMENT, {"td": {"mrseam": b"\x12" * 48}}
+    ),
+    _tdx(
+        "firmware that nobody listed or endorsed",
+        "firmware.measurement",
+        Reason.MEASUREMENT,
+        {"td": {"mrtd": b"\x23" * 48}},
+    ),
+    _tdx(
+        "another connection's binder",
+        "binding.report_data",
+        Reason.BINDING,
+        {"td": {"report_data": b"\x01" * 64}},
+    ),
+    _tdx(
+        "a platform to which packages may be added",
+        "platform.dynamic_platform",
+        Reason.PLATFORM,
+        {"pck": parts.platform(dynamic=True)},
+    ),
+    _tdx(
+        "a platform whose keys Intel keeps",
+        "platform.cached_keys",
+        Reason.PLATFORM,
+        {"pck": parts.platform(cached=True)},
+    ),
+    _tdx("a platform with SMT", "platform.smt", Reason.PLATFORM, {"pck": parts.platform(smt=True)}),
+    _tdx(
+        "RTMR1 of another image",
+        "image.rtmr1",
+        Reason.MEASUREMENT,
+        fleet={"measurements": {"rtmr1": ["01" * 48]}},
+    ),
+    _tdx(
+        "RTMR2 of another image",
+        "image.rtmr2",
+        Reason.MEASUREMENT,
+        fleet={"measurements": {"rtmr2": ["01" * 48]}},
+    ),
+    _tdx("a log that does not lead to RTMR0", "ccel.rtmr0", "replay", lazy="ccel_without_rtmr0"),
+    _tdx(
+        "RTMR3 is zero: no settings were measured",
+        "settings.register",
+        Reason.SETTINGS,
+        {"td": {"rtmr3": bytes(48)}},
+    ),
+    _tdx("RTMR3 of other settings", "settings.register", Reason.SETTINGS, {"td": {"rtmr3": b"\x01" * 48}}),
+    _tdx(
+        "RTMR0 that nobody pinned, for a role that wants grade H",
+        "grade.least",
+        Reason.GRADE,
+        fleet={
+            "firmware": {"rtmr0": b"\x01" * 48},
+            "least_grade": {"server": "H", "client": "H", "key_receiver": "H"},
+        },
+        how={"roots": "hardware"},
+    ),
+)
