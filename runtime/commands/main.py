@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime import config
+from runtime.attestation import explanation
 from runtime.attestation.attester import Attester
 from runtime.attestation.attester.choice import choose
 from runtime.attestation.attester.machine import Machine
@@ -23,6 +24,7 @@ from runtime.attestation.endorsements.cache import Cache
 from runtime.attestation.endorsements.endorser import EndorsedAttester, Endorser
 from runtime.attestation.endorsements.published import PublishedBundle
 from runtime.attestation.endorsements.web import HttpWeb
+from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
 from runtime.commands import logs, member, status, verify
@@ -60,6 +62,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
         answer: dict[str, Any] = {"ok": False, "code": code, "error": str(error)}
         if isinstance(error, DocumentError):
             answer["problems"] = [{"path": p.path, "message": p.message} for p in error.problems]
+        if isinstance(error, EvidenceRefusedError):
+            answer["appraisal"] = explanation.refused(error)
         print(json.dumps(answer | ({"hint": hint} if hint else {}), indent=2))
     print(f"tunnel: {error}", file=sys.stderr)
     if hint:

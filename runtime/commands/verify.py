@@ -17,18 +17,17 @@ import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 
 from runtime import config
-from runtime.attestation import verifier
+from runtime.attestation import explanation, verifier
 from runtime.attestation.model import AttestationResult
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of
 from runtime.clock import TrustedClock
-from runtime.documents import dsse, fleet, strict_json, times
+from runtime.documents import dsse, fleet, strict_json
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
 from runtime.web.tunnel_name import NONCE_SIZE, endpoint_binder
 
@@ -68,11 +67,10 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
         raise UsageError(message) from error
     host, port = _address(options.address)
     result = asyncio.run(attest(host, port, envelope, keys, roots))
-    answer = describe(result)
     if options.json:
-        print(json.dumps({"ok": True, "address": options.address, **answer}, indent=2))
+        print(json.dumps({"ok": True, "address": options.address, **explanation.accepted(result)}, indent=2))
     else:
-        print("\n".join(sentences(options.address, result)))
+        print(f"{options.address} is " + "\n".join(explanation.sentences(result)))
     print(f"tunnel: {result.member} at {options.address} is attested, grade {result.grade}", file=sys.stderr)
 
 
@@ -144,40 +142,6 @@ def _answer(raw: bytes, nonce: bytes, certificate: bytes) -> Answer:
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise MalformedError("evidence answer", f"{type(error).__name__}: {error}") from error
     return Answer(evidence=evidence, settings_digest=settings_digest, spki=spki, nonce=nonce)
-
-
-def describe(result: AttestationResult) -> dict[str, Any]:
-    """Return the result for `--json`."""
-    return {
-        "member": result.member,
-        "role": result.role,
-        "grade": result.grade,
-        "purpose": result.purpose,
-        "image": result.image,
-        "instance": result.instance,
-        "document_version": result.document_version,
-        "statements": [
-            {"claim": s.claim, "value": s.value, "measured_by": s.measured_by} for s in result.statements
-        ],
-        "not_proven": list(result.not_proven),
-        "waivers": [{"name": w.name, "check": w.check, "reason": w.reason} for w in result.waivers],
-        "warnings": list(result.warnings),
-        "appraised_at": times.show(result.appraised_at),
-        "evidence_sha256": result.evidence_sha256.hex(),
-    }
-
-
-def sentences(address: str, result: AttestationResult) -> list[str]:
-    """Return the result for people, one statement a line."""
-    width = max((len(statement.claim) for statement in result.statements), default=0)
-    lines = [
-        f"{address} is member {result.member} ({result.role}), grade {result.grade}, purpose {result.purpose}"
-    ]
-    lines += [f"  {s.claim:<{width}}  {s.value}  (measured by {s.measured_by})" for s in result.statements]
-    lines += [f"  not proven: {what}" for what in result.not_proven]
-    lines += [f"  waived: {w.check} by {w.name}: {w.reason}" for w in result.waivers]
-    lines += [f"  warning: {warning}" for warning in result.warnings]
-    return lines
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -11,10 +11,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "checks.md"
 _HEAD = """# What a strict verifier checks, and the vector that proves each
 
 Made by `python -m tests.attestation.checks`; held by `tests/attestation/test_vectors.py`. Each row is
-evidence in the real format, really signed under throw-away roots, that is right in everything but one thing;
-the test asks the production verifier and wants exactly this check, but for those in brackets, which the same one thing
-cannot but fail as well. `malformed` means that the parser refused the bytes before any check. A check's id,
-what was expected, what was found, who vouches for it and what to do are in every refusal.
+evidence in the real format, really signed under throw-away roots, that is right in everything but one
+thing; the test asks the production verifier and wants exactly this check, but for those in brackets,
+which the same one thing cannot but fail as well. `malformed` means that the parser refused the bytes
+before any check. A check's id, what was expected, what was found, who vouches for it and what to do are
+in every refusal.
 
 """
 _COLUMNS = "| what is wrong | evidence | check | reason |\n|---|---|---|---|\n"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from runtime.attestation import explanation
 from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.commands import verify
@@ -54,10 +55,10 @@ async def test_a_member_is_attested_under_its_root(world: World, envelope: bytes
     async with endpoint(world) as listener:
         result = await verify.attest(*listener.address, envelope, (PUBLIC,), world.amd.roots())
     assert (result.member, result.role, result.grade, result.purpose) == ("server-1", "server", "T", "test")
-    described = json.loads(json.dumps(verify.describe(result)))
+    described = json.loads(json.dumps(explanation.accepted(result)))
     assert described["member"] == "server-1"
     assert len(described["evidence_sha256"]) == 64
-    assert "server-1 (server), grade T" in verify.sentences("192.0.2.1", result)[0]
+    assert "member server-1 (server), sev-snp, grade T" in explanation.sentences(result)[0]
 
 
 async def test_the_hardware_roots_refuse_the_very_same(world: World, envelope: bytes) -> None:
