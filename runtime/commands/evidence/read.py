@@ -10,9 +10,9 @@ import argparse
 import json
 import sys
 
+from runtime.attestation import explanation
 from runtime.attestation.tees import Root
 from runtime.commands import owner
-from runtime.commands.verify import describe, sentences
 from runtime.tunnel.owner_reach import Visit
 
 add_arguments = owner.add_arguments
@@ -26,7 +26,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
         if options.json:
             print(json.dumps(_answer(visit, warning), indent=2))
         else:
-            print("\n".join(sentences(owner.way(visit), visit.peer)))
+            print(f"{owner.way(visit)} is " + "\n".join(explanation.sentences(visit.peer)))
         if warning:
             print(f"warning: {warning}", file=sys.stderr)
         print(
@@ -48,6 +48,6 @@ def _answer(visit: Visit, warning: str) -> dict[str, object]:
             "version": visit.peer_hello.document_version,
             "sha256": visit.peer_hello.document_digest.hex(),
         },
-        **describe(visit.peer),
+        **explanation.accepted(visit.peer),
         **({"warning": warning} if warning else {}),
     }
