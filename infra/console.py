@@ -33,7 +33,7 @@ def refusal(error: TunnelError, *, as_json: bool) -> None:
     story(str(error))
     if isinstance(error, UsageError) and error.hint:
         sys.stderr.write(f"hint: {error.hint}\n")
-    if as_json:
+    if as_json and not getattr(error, "answered", False):
         problems = error.problems if isinstance(error, DocumentError) else ()
         shown = [{"path": problem.path, "message": problem.message} for problem in problems]
         answer_json({"error": {"code": error.code, "message": str(error), "problems": shown}})

@@ -38,8 +38,7 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
             "workers": config.workers,
         }
     else:
-        body["role"] = "client"
-        body["client"] = {
+        client: dict[str, Any] = {
             "sessions_port": config.ports.sessions,
             "reconnect_cap_s": member.reconnect_cap_s,
             "routes": {"file": member.routes_file}
@@ -48,11 +47,8 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
         }
         if member.bundle is not None:
             bundle = member.bundle
-            body["client"]["bundle"] = {
-                "urls": list(bundle.urls),
-                "sha256": bundle.sha256,
-                "port": bundle.port,
-            }
+            client["bundle"] = {"urls": list(bundle.urls), "sha256": bundle.sha256, "port": bundle.port}
+        body |= {"role": "client", "client": client}
     data = strict_json.canonical(body)
     settings.read(data)  # a VM that cannot read its settings would be found out after it booted
     return data

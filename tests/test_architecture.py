@@ -55,6 +55,7 @@ PURE = (
     "infra/fields.py",
     "infra/fleet.py",
     "infra/members.py",
+    "infra/doctor/*.py",
     "infra/guardrails/images.py",
     "infra/guardrails/machines.py",
     "infra/guardrails/names.py",
@@ -64,6 +65,7 @@ PURE = (
     "infra/records.py",
     "infra/capabilities.py",
     "infra/settings.py",
+    "infra/zone_file.py",
     "infra/reference_values.py",
 )
 NOT_PURE = {
