@@ -20,6 +20,12 @@ def lines(root: Path) -> Iterator[str]:
     for point, system, options in _mounts(root / "proc/self/mounts"):
         writable = "rw" in options.split(",")
         yield json.dumps({"kind": "mount", "at": point, "type": system, "writable": writable})
+    for bank in ("sha256", "sha384"):
+        for index in range(24):
+            value = _text(root / f"sys/class/tpm/tpm0/pcr-{bank}/{index}").lower()
+            if value:
+                yield json.dumps({"kind": "pcr", "bank": bank, "index": index, "value": value})
+    yield json.dumps({"kind": "uptime", "value": _text(root / "proc/uptime").split(" ", 1)[0]})
     yield json.dumps({"kind": "lockdown", "value": _text(root / "sys/kernel/security/lockdown")})
     yield json.dumps({"kind": "cmdline", "value": _text(root / "proc/cmdline")})
     yield json.dumps({"kind": "memory", "value": _text(root / "proc/meminfo").splitlines()[:3]})

@@ -1,0 +1,178 @@
+"""One virtual machine under QEMU's own translation, with OVMF and a software TPM. I/O.
+
+Not KVM: hosted machines offer a /dev/kvm that cannot run OVMF. Everything waits for a line on the console, with
+a generous deadline; the host's ports are taken a moment before QEMU binds them, and another try is made if
+somebody was faster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runtime.attestation.attester.tpm import keys, wire
+from runtime.attestation.attester.tpm.commands import Tpm
+from runtime.attestation.attester.tpm.device import SocketDevice
+
+FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+PROGRAMS = ("qemu-system-x86_64", "qemu-img", "swtpm", "swtpm_setup")
+DEADLINE_S = 420.0  # a boot takes 35 s alone on two cores, and four times that beside others
+
+
+class NeverSaidError(AssertionError):
+    """The console did not say what was waited for; holds what it said."""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody had a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Vm:
+    """A machine that runs; `lines` is what its console said, with seconds since its start."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    began: float
+    lines: list[tuple[float, str]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def text(self) -> str:
+        """Everything the console said."""
+        with self.changed:
+            return "\n".join(line for _, line in self.lines)
+
+    def wait_for(self, pattern: str, deadline_s: float = DEADLINE_S) -> tuple[float, re.Match[str]]:
+        """Wait for a line; returns the seconds after start and the match. Raises: NeverSaidError."""
+        end = time.monotonic() + deadline_s
+        seen = 0
+        with self.changed:
+            while True:
+                for at, line in self.lines[seen:]:
+                    if found := re.search(pattern, line):
+                        return at, found
+                seen = len(self.lines)
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self.changed.wait(2)):
+                    said = "\n".join(line for _, line in self.lines)
+                    message = f"{pattern!r} was not said; the console:\n{said[-4000:]}"
+                    raise NeverSaidError(message)
+                self.changed.wait(min(left, 1))
+
+    def wait_until_off(self, deadline_s: float = DEADLINE_S) -> int:
+        """Wait for the machine to switch itself off; returns QEMU's status."""
+        return self.process.wait(deadline_s)
+
+    def inventory(self, kind: str) -> list[dict[str, object]]:
+        """Return what the test variant's inventory said of one kind."""
+        import json
+
+        found = re.findall(r"tunnel: inventory (\{.*\})", self.text())
+        return [entry for entry in map(json.loads, found) if entry["kind"] == kind]
+
+    def read_console(self) -> None:
+        """Collect the console until it ends; run in a thread."""
+        stream = self.process.stdout
+        if stream is None:
+            return
+        for raw in stream:
+            line = re.sub(r"\x1b\[[0-9;?=!]*[A-Za-z]?", "", raw.decode("utf-8", "replace")).rstrip()
+            with self.changed:
+                self.lines.append((time.monotonic() - self.began, line))
+                self.changed.notify_all()
+
+
+def make_tpm(folder: Path) -> str:
+    """Make a software TPM's state below `folder`; returns the name of the attestation key it will have."""
+    state = folder / "tpm"
+    state.mkdir(parents=True)
+    setup = ["swtpm_setup", "--tpm2", "--tpmstate", str(state), "--pcr-banks", "sha256,sha384", "--overwrite"]
+    subprocess.run(setup, check=True, capture_output=True, timeout=120)
+    port = folder / "tpm.data"
+    with _swtpm(
+        folder, ["--server", f"type=unixio,path={port}", "--flags", "startup-clear,not-need-init"], port
+    ), SocketDevice(port) as device, Tpm(device).primary(wire.RH_ENDORSEMENT, keys.AK_ECC) as key:
+        return key.name.hex()
+
+
+@contextlib.contextmanager
+def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Iterator[None]:
+    appears.unlink(missing_ok=True)
+    command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder / 'tpm'}", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while not appears.exists():
+            assert time.monotonic() < end and process.poll() is None, "swtpm did not start"
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def running(
+    folder: Path,
+    disk: Path,
+    *,
+    settings: bytes | None,
+    forward: Sequence[int] = (),
+    memory_mib: int = 768,
+    tpm: bool = True,
+    more: Sequence[str] = (),
+) -> Iterator[Vm]:
+    """Boot a disk that stays as it is; what the machine writes is thrown away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vars.fd").write_bytes(VARIABLES.read_bytes())
+    hosts = "".join(f",hostfwd=tcp:127.0.0.1:{port}-:{port}" for port in forward)
+    command = [
+        "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max", "-smp", "2",
+        "-m", str(memory_mib), "-nographic", "-nodefaults", "-no-user-config", "-no-reboot", "-monitor", "none",
+        "-serial", "stdio",
+        "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
+        "-drive", f"if=pflash,format=raw,file={folder / 'vars.fd'}",
+        "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={disk}",
+        "-device", "virtio-blk-pci,drive=disk,bootindex=0",
+        "-netdev", f"user,id=net{hosts}", "-device", "virtio-net-pci,netdev=net,romfile=",
+        "-device", "virtio-rng-pci",
+    ]  # fmt: skip
+    if settings is not None:
+        (folder / "settings").write_bytes(settings)
+        command += ["-fw_cfg", f"name=opt/tunnel/settings,file={folder / 'settings'}"]
+    with contextlib.ExitStack() as stack:
+        if tpm:
+            control = folder / "tpm.control"
+            stack.enter_context(
+                _swtpm(folder, ["--ctrl", f"type=unixio,path={control}", "--terminate"], control)
+            )
+            command += [
+                "-chardev", f"socket,id=tpm,path={control}", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
+                "-device", "tpm-crb,tpmdev=tpm0",
+            ]  # fmt: skip
+        process = subprocess.Popen(
+            [*command, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        vm = Vm(folder, process, time.monotonic())
+        reader = threading.Thread(target=vm.read_console)
+        reader.start()
+        try:
+            yield vm
+        finally:
+            process.kill()
+            process.wait()
+            reader.join()
+            if process.stdout is not None:
+                process.stdout.close()
+            (folder / "console.log").write_text(vm.text())
