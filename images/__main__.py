@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from images import bake, lock, mirrors, release
+from images.measure import snp_launch
 from runtime.errors import TunnelError, UsageError
 
 
@@ -61,6 +62,16 @@ def _release(options: argparse.Namespace) -> None:
     )
 
 
+def _launch_digest(options: argparse.Namespace) -> None:
+    found = snp_launch.digest(
+        Path(options.firmware).read_bytes(),
+        vcpus=options.vcpus,
+        signature=int(options.signature, 16),
+        hypervisor=options.hypervisor,
+    )
+    print(found.hex())
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m images", description="bake and measure the VM image")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
@@ -81,6 +92,12 @@ def _parser() -> argparse.ArgumentParser:
     releasing.add_argument("--cache", default=".cache/images", metavar="DIR")
     releasing.add_argument("--key", metavar="FILE", help="the owner's key; without it nothing is signed")
     releasing.set_defaults(verb=_release)
+    launching = verbs.add_parser("launch-digest", help="what SEV-SNP will measure of a cloud's firmware")
+    launching.add_argument("--firmware", required=True, metavar="FILE")
+    launching.add_argument("--vcpus", required=True, type=int, metavar="N")
+    launching.add_argument("--hypervisor", choices=("aws", "qemu"), default="aws")
+    launching.add_argument("--signature", default="0", metavar="HEX", help="CPUID leaf 1 EAX, for QEMU")
+    launching.set_defaults(verb=_launch_digest)
     return parser
 
 

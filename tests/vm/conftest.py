@@ -144,7 +144,7 @@ def visit(port: int, client: Vm, deadline_s: float = 240) -> tuple[bytes, bytes]
         try:
             connection.request("GET", "/", headers={"Host": fleets.SITE})
             answer = connection.getresponse()
-            certificate = connection.sock.getpeercert(binary_form=True)
+            certificate = bytes(connection.sock.getpeercert(binary_form=True) or b"")
             body = answer.read()
             if answer.status == 200:
                 return body, certificate

@@ -1,4 +1,4 @@
-"""The fleet that two machines under QEMU are: settings as `infra` writes them, a test document, what they fetch."""
+"""The fleet of two machines under QEMU: settings, a test document, and what they fetch. I/O."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """One virtual machine under QEMU's own translation, with OVMF and a software TPM. I/O.
 
-Not KVM: hosted machines offer a /dev/kvm that cannot run OVMF. Everything waits for a line on the console, with
-a generous deadline; the host's ports are taken a moment before QEMU binds them, and another try is made if
-somebody was faster.
+Not KVM: hosted machines offer a /dev/kvm that cannot run OVMF. Everything waits for a line on the
+console, with a generous deadline; the host's ports are taken a moment before QEMU binds them.
 """
 
 from __future__ import annotations
@@ -100,9 +99,13 @@ def make_tpm(folder: Path) -> str:
     setup = ["swtpm_setup", "--tpm2", "--tpmstate", str(state), "--pcr-banks", "sha256,sha384", "--overwrite"]
     subprocess.run(setup, check=True, capture_output=True, timeout=120)
     port = folder / "tpm.data"
-    with _swtpm(
-        folder, ["--server", f"type=unixio,path={port}", "--flags", "startup-clear,not-need-init"], port
-    ), SocketDevice(port) as device, Tpm(device).primary(wire.RH_ENDORSEMENT, keys.AK_ECC) as key:
+    with (
+        _swtpm(
+            folder, ["--server", f"type=unixio,path={port}", "--flags", "startup-clear,not-need-init"], port
+        ),
+        SocketDevice(port) as device,
+        Tpm(device).primary(wire.RH_ENDORSEMENT, keys.AK_ECC) as key,
+    ):
         return key.name.hex()
 
 
@@ -114,7 +117,8 @@ def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Iterator[No
     try:
         end = time.monotonic() + 60
         while not appears.exists():
-            assert time.monotonic() < end and process.poll() is None, "swtpm did not start"
+            assert time.monotonic() < end, "swtpm did not start"
+            assert process.poll() is None, "swtpm ended"
             time.sleep(0.05)
         yield
     finally:
@@ -138,9 +142,9 @@ def running(
     (folder / "vars.fd").write_bytes(VARIABLES.read_bytes())
     hosts = "".join(f",hostfwd=tcp:127.0.0.1:{port}-:{port}" for port in forward)
     command = [
-        "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max", "-smp", "2",
-        "-m", str(memory_mib), "-nographic", "-nodefaults", "-no-user-config", "-no-reboot", "-monitor", "none",
-        "-serial", "stdio",
+        "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max",
+        "-smp", "2", "-m", str(memory_mib), "-nographic", "-nodefaults", "-no-user-config", "-no-reboot",
+        "-monitor", "none", "-serial", "stdio",
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={folder / 'vars.fd'}",
         "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={disk}",

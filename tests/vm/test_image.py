@@ -220,12 +220,12 @@ def test_only_what_is_documented_listens(booted: Booted) -> None:
     for vm in (booted.server, booted.client):
         found = {(e["family"], str(e["local"]).rpartition(":")[2]) for e in vm.inventory("socket")}
         # DHCP's client and neighbour discovery; the tunnel's own doors open later, by its settings.
-        assert {port for family, port in found if family.startswith("tcp")} <= {
+        assert {port for family, port in found if str(family).startswith("tcp")} <= {
             str(fleets.BUNDLE_PORT),
             "9443",
         }
-        assert {port for family, port in found if family.startswith("udp")} <= {"68", "546"}
-        assert {port for family, port in found if family.startswith("raw")} <= {"58"}
+        assert {port for family, port in found if str(family).startswith("udp")} <= {"68", "546"}
+        assert {port for family, port in found if str(family).startswith("raw")} <= {"58"}
 
 
 def test_nothing_is_writable_but_memory(booted: Booted) -> None:
