@@ -88,7 +88,7 @@ IMAGE_MODULES = (
 
 _STDLIB = "usr/lib/python3.13/"
 _NO_STDLIB = re.compile(
-    r"(?:idlelib|tkinter|turtledemo|test|lib2to3|ensurepip|venv|pydoc_data|curses|dbm|sqlite3|wsgiref|xmlrpc|"
+    r"(?:idlelib|tkinter|turtledemo|test|lib2to3|ensurepip|venv|pydoc_data|curses|dbm|sqlite3|xmlrpc|"
     r"config-3\.13-.*|_pyrepl|__phello__)/|"
     r"(?:turtle|pydoc|pdb|doctest|_sysconfigdata_d.*|antigravity|this|cProfile|profile|pstats|trace)\.py|"
     r"lib-dynload/(?:_curses|_curses_panel|readline|_sqlite3|_dbm|_gdbm|_tkinter|_crypt|_test.*|xxlimited.*|"

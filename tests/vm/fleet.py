@@ -24,6 +24,25 @@ HOST = "10.0.2.2"  # QEMU's user network: the host's loopback
 TUNNEL, SITE = "tunnel.demo.test", "app.demo.test"
 PAGE = b"<h1>served from inside a client VM</h1>\n"
 BUNDLE_PORT = 8081
+# An emulated processor is thirty times slower than a real one: everything that is waited for may take longer.
+PATIENT: dict[str, int] = {
+    "hello_s": 60,
+    "own_visitor_s": 60,
+    "dial_s": 60,
+    "tls_s": 60,
+    "join_s": 60,
+    "data_dial_s": 60,
+    "session_dial_s": 60,
+    "session_tls_s": 60,
+    "message_s": 120,
+    "collect_s": 120,
+    "send_s": 60,
+    "appraisal_s": 60,
+    "worker_start_s": 300,
+    "worker_take_s": 60,
+    "worker_silent_s": 60,
+    "worker_lag_s": 30,
+}
 
 
 def bundle() -> bytes:
@@ -99,6 +118,7 @@ def make(publisher: Publisher, resolver_port: int) -> Fleet:
         "tunnel_name": TUNNEL,
         "resolver": f"{HOST}:{resolver_port}",
         "admin": "127.0.0.1:9443",
+        "limits": PATIENT,
     }
     server = common | {
         "member": "server-1",

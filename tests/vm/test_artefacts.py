@@ -162,6 +162,22 @@ def test_every_library_that_is_wanted_is_there(root: Path) -> None:
     assert elf.closure(everything, read)
 
 
+def test_every_module_of_the_program_loads_with_the_images_own_interpreter(root: Path) -> None:
+    """What was trimmed from the standard library is missed by nobody."""
+    script = (
+        "import importlib, pkgutil, runtime, uvloop, aiofastnet, frozenlist._frozenlist\n"
+        "for module in pkgutil.walk_packages(runtime.__path__, 'runtime.'):\n"
+        "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+    )
+    command = [
+        str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--library-path", str(root / "usr/lib/x86_64-linux-gnu"),
+        str(root / "usr/bin/python3.13"), "-s", "-c", script,
+    ]  # fmt: skip
+    places = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root / app.SITE), "PATH": ""}
+    done = subprocess.run(command, env=places, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_the_bill_of_materials_is_what_is_installed(image: Path, root: Path, locked: lock.Lock) -> None:
     components = json.loads((image / "sbom.cdx.json").read_bytes())["components"]
     debian = {(c["name"], c["version"]) for c in components if c["purl"].startswith("pkg:deb/")}
