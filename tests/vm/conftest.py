@@ -135,7 +135,7 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
 
 
 def ask(port: int, deadline_s: float = 240) -> verify.Answer:
-    """Ask the server for evidence until it answers: it waits ten seconds, and an emulated TPM may take them."""
+    """Ask the server for evidence until it answers: an emulated machine may take longer than `ask` waits."""
     end = time.monotonic() + deadline_s
     while True:
         try:

@@ -170,7 +170,8 @@ def test_every_module_of_the_program_loads_with_the_images_own_interpreter(root:
         "    if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
     )
     command = [
-        str(root / "usr/lib64/ld-linux-x86-64.so.2"), "--library-path", str(root / "usr/lib/x86_64-linux-gnu"),
+        str(root / "usr/lib64/ld-linux-x86-64.so.2"),
+        "--library-path", str(root / "usr/lib/x86_64-linux-gnu"),
         str(root / "usr/bin/python3.13"), "-s", "-c", script,
     ]  # fmt: skip
     places = {"PYTHONHOME": str(root / "usr"), "PYTHONPATH": str(root / app.SITE), "PATH": ""}
