@@ -34,7 +34,7 @@ def test_files_links_and_modes(tmp_path: Path) -> None:
     assert (tmp_path / "usr/bin/sh").readlink() == Path("dash")
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "usr/../../x"])
+@pytest.mark.parametrize("name", ["../outside", "/absent/x", "usr/../../x"])
 def test_a_path_that_leaves_the_root_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(MalformedError, match="leaves the root"):
         deb.unpack(doubles.package([(name, "file", b"x", 0o644)]), tmp_path, lambda _: True)
