@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def make_tpm(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Iterator[None]:
+def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Generator[None]:
     appears.unlink(missing_ok=True)
     command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder / 'tpm'}", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -136,7 +136,7 @@ def running(
     memory_mib: int = 768,
     tpm: bool = True,
     more: Sequence[str] = (),
-) -> Iterator[Vm]:
+) -> Generator[Vm]:
     """Boot a disk that stays as it is; what the machine writes is thrown away."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vars.fd").write_bytes(VARIABLES.read_bytes())
