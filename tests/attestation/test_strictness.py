@@ -26,14 +26,16 @@ FORMATS = ["aws-snp-nitrotpm", "azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx", "
 
 def paths(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Name every member and item of a document, however deep."""
-    keys: list[str | int] = []
+    entries: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
-        keys = list(value)
+        members: dict[str, Any] = value
+        entries += members.items()
     elif isinstance(value, list):
-        keys = list(range(len(value)))
-    for key in keys:
+        items: list[Any] = value
+        entries += enumerate(items)
+    for key, entry in entries:
         yield (*here, key)
-        yield from paths(value[key], (*here, key))
+        yield from paths(entry, (*here, key))
 
 
 def without(document: Mapping[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
