@@ -27,7 +27,7 @@ from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
-from runtime.commands import endorsements, logs, member, status, verify
+from runtime.commands import config_check, endorsements, logs, member, status, verify
 from runtime.commands.evidence import collect, inspect, observe, read
 from runtime.commands.evidence import verify as evidence_verify
 from runtime.documents import settings as settings_document
@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     endorsements.add_arguments(endorsing)
     endorsing.set_defaults(verb=_endorsements)
     _evidence(verbs.add_parser("evidence", help="evidence of a member"))
+    _config(verbs.add_parser("config", help="a member's files"))
     return parser
 
 
@@ -178,6 +179,15 @@ def _endorsements(options: argparse.Namespace) -> None:
         endorsements.make(options, _web(), _now())
     else:
         endorsements.check(options, _now())
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    checking = verbs.add_parser(
+        "check", help="everything that is wrong with them, at once", description=config_check.__doc__
+    )
+    config_check.add_arguments(checking)
+    checking.set_defaults(verb=config_check.verb)
 
 
 def _evidence(parser: argparse.ArgumentParser) -> None:
