@@ -65,6 +65,9 @@ PURE = (
     "infra/records.py",
     "infra/capabilities.py",
     "infra/settings.py",
+    "infra/resources.py",
+    "infra/stack_names.py",
+    "infra/stack_schema.py",
     "infra/zone_file.py",
     "infra/reference_values.py",
 )
