@@ -31,7 +31,7 @@ _REASON = Form(r"[^\x00-\x1f]{10,500}", "a reason of 10 to 500 characters")
 _PATH = Form(r"[^\x00-\x1f]+", "a path", 4096)
 _ZONE_ID = Form(r"[^\x00-\x1f]+", "the zone's id at its provider", 512)
 _SYSTEM = "system"
-_REQUIRED = (
+REQUIRED = (
     *("name", "environment", "purpose", "owner_keys", "document", "tunnel_name", "visitor_name", "sites"),
     *("servers", "clients", "images", "dns", "least_grade"),
 )
@@ -117,7 +117,7 @@ def parse(raw: object) -> FleetConfig:
     from infra import contradictions  # it reads what this module defines
 
     problems: list[Problem] = []
-    top = open_object(raw, "$", problems, _REQUIRED, OPTIONAL)
+    top = open_object(raw, "$", problems, REQUIRED, OPTIONAL)
     workers = top.integer("workers", 1, 64, 2)
     # A mistake is told at the entry that the person wrote, however many machines it stands for.
     lists = Lists(top)

@@ -9,18 +9,15 @@ from collections.abc import Mapping
 
 import pulumi
 
-from infra import capabilities, clock, outputs, planning
+from infra import clock, outputs, planning
 from infra.capabilities import CloudName
 from infra.clouds import CLOUDS
 from infra.document import Dates, dates
 from infra.fleet import LOCAL, FleetPlan
 from infra.machine import LaunchedMachine
+from infra.stack_names import CONFIG, DNS, ROLES, cloud_stack
 from infra.zones import publish
 from runtime.errors import TunnelError
-
-CONFIG = "tunnel"  # the configuration's namespace: tunnel:role, tunnel:fleet, tunnel:protect
-ALL, DNS = "all", "dns"
-ROLES = (*capabilities.CLOUD_NAMES, DNS, ALL)
 
 NEXT_DOCUMENT = (
     "pulumi stack output fleetDocument --json > fleet.json && "
@@ -49,11 +46,6 @@ def run() -> None:
         case _:
             message = f"tunnel:role is {role!r}, want one of {', '.join(ROLES)}"
             raise pulumi.RunError(message)
-
-
-def cloud_stack(cloud: CloudName, environment: str) -> str:
-    """Return the name of the stack that holds one cloud's machines."""
-    return f"{cloud}-{environment}"
 
 
 def _one_cloud(plan: FleetPlan, cloud: CloudName, options: pulumi.ResourceOptions) -> None:

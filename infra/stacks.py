@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from infra.planning import ROOT
-from infra.program import CONFIG, ROLES
+from infra.stack_names import CONFIG, ROLES
 from runtime.errors import UsageError
 
 # PyYAML comes with Pulumi; it publishes no types of its own.

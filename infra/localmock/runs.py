@@ -12,7 +12,7 @@ from infra.localmock.analyzer import Analyzer, Verdicts
 from infra.localmock.answers import Answers
 from infra.localmock.engine import RunResult, run_program
 from infra.localmock.wire import is_unknown
-from infra.program import DNS, cloud_stack
+from infra.stack_names import DNS, cloud_stack
 from infra.stacks import StackSettings
 from runtime.errors import DocumentError, TunnelError
 

@@ -8,43 +8,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from infra import stacks
 from infra.planning import ROOT
-
-RELEASE_MANIFEST = "runtime/documents/examples/image-manifest.json"
-
-
-def _local() -> dict[str, Any]:
-    return copy.deepcopy(cast("dict[str, Any]", stacks.read("local", None).fleet))
+from tests.infra.release import local, release_fleet
 
 
 @pytest.fixture
 def raw() -> dict[str, Any]:
     """A fresh copy of the local stack's fleet object."""
-    return _local()
+    return local()
 
 
 @pytest.fixture(scope="session")
 def release() -> dict[str, Any]:
     """The same fleet as an owner would run it: a release image, addresses of the clouds, IPv6 on two."""
-    fleet = _local()
-    fleet |= {"environment": "prod", "purpose": "production", "resolver": "system", "workers": 2}
-    fleet["ports"] = {"visitors": 443}
-    fleet["least_grade"] = {"server": "V", "client": "P", "key_receiver": "P"}
-    fleet["images"][0] |= {
-        "manifest": RELEASE_MANIFEST,
-        "sha256": sha256((ROOT / RELEASE_MANIFEST).read_bytes()).hexdigest(),
-        "artefacts": "images/out",
-    }
-    for server in fleet["servers"]:
-        server["listen"] = ["0.0.0.0"] if server["name"] == "aws-1" else ["0.0.0.0", "::"]
-    return fleet
+    return release_fleet()
 
 
 @dataclass(frozen=True)

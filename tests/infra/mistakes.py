@@ -1,7 +1,7 @@
 """Deliberate mistakes, and a process that previews each: the SDKs are loaded once for all of them.
 
 A mistake of the program is made where a person would make it: in the arguments that a resource is made with.
-`python -m tests.infra.mistakes FILE` reads a release fleet from FILE and answers with what each preview said.
+`python -m tests.infra.mistakes` answers with what each preview said; with --table, with docs/resources.md.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import json
 import sys
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from infra import planning
-from infra.localmock import runs
+from infra import planning, resources
+from infra.localmock import runs, tree
 from infra.localmock.analyzer import Analyzer
 from infra.stacks import StackSettings
 from runtime.errors import DocumentError
+from tests.infra.release import everything, release_fleet
 
 Arguments = dict[str, Any]
+SDKS = ("pulumi_aws", "pulumi_azure_native", "pulumi_command", "pulumi_gcp")
 
 
 def put(**values: Any) -> Callable[[Arguments], None]:
@@ -261,18 +262,31 @@ def preview(release: Arguments, role: str, analyzer: Analyzer) -> list[str]:
     return []
 
 
-def main(source: Path) -> None:
+def table() -> str:
+    """Return docs/resources.md for the program as it is."""
+    stack = "all-prod"
+    fleet = everything()
+    settings = StackSettings(stack=stack, role="all", fleet=fleet, protect=None)
+    return resources.render(tree.document(runs.dry_run(settings, planning.load(fleet, stack))))
+
+
+def main() -> None:
     """Answer {mistake: problems}; each role without a mistake first, under its own name."""
-    release = json.loads(source.read_bytes())
+    release = release_fleet()
     answers: dict[str, list[str]] = {}
     with Analyzer() as analyzer:
         for role in ("aws", "azure", "gcp", "dns"):
             answers[role] = preview(release, role, analyzer)
+            answers[f"loaded with {role}"] = sorted(sdk for sdk in SDKS if sdk in sys.modules)
         for name, mistake in PROGRAM.items():
             with made(mistake):
                 answers[name] = preview(release, mistake.role, analyzer)
+    answers["table"] = [table()]
     sys.stdout.write(json.dumps(answers))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if "--table" in sys.argv:
+        sys.stdout.write(table())
+    else:
+        main()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 
@@ -16,10 +15,8 @@ pytestmark = pytest.mark.timeout(300)  # the first one waits for the SDKs of thr
 
 
 @pytest.fixture(scope="module")
-def said(release: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    source = tmp_path_factory.mktemp("mistakes") / "release.json"
-    source.write_text(json.dumps(release))
-    command = [sys.executable, "-m", "tests.infra.mistakes", str(source)]
+def said() -> dict[str, list[str]]:
+    command = [sys.executable, "-m", "tests.infra.mistakes"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     answers: dict[str, list[str]] = json.loads(done.stdout)
@@ -41,3 +38,23 @@ def test_a_mistake_fails_the_preview(said: dict[str, list[str]], name: str) -> N
 
 def test_there_are_thirty_at_least() -> None:
     assert len(PROGRAM) >= 30
+
+
+def test_each_stack_loads_its_own_cloud_s_sdk_and_no_other(said: dict[str, list[str]]) -> None:
+    """The stacks run one after the other in one process, so each adds what it loads."""
+    assert said["loaded with aws"] == ["pulumi_aws"]
+    assert said["loaded with azure"] == ["pulumi_aws", "pulumi_azure_native", "pulumi_command"]
+    assert said["loaded with gcp"] == ["pulumi_aws", "pulumi_azure_native", "pulumi_command", "pulumi_gcp"]
+
+
+def test_the_page_of_resources_is_current(said: dict[str, list[str]]) -> None:
+    page = (ROOT / "docs" / "resources.md").read_text("utf-8")
+    assert page == said["table"][0], "python -m tests.infra.mistakes --table > docs/resources.md"
+    for kind in (
+        "ec2.Instance",
+        "ebs.SnapshotImport",
+        "compute.GalleryImageVersion",
+        "compute.Image",
+        "dns.RecordSet",
+    ):
+        assert f"| `{kind}` |" in page

@@ -10,11 +10,6 @@ from tests.infra.conftest import Runs
 pytestmark = pytest.mark.timeout(150)
 
 
-def test_stacks_are_named_after_what_they_hold() -> None:
-    assert program.cloud_stack("azure", "prod") == "azure-prod"
-    assert program.ROLES == ("aws", "azure", "gcp", "dns", "all")
-
-
 def test_the_next_command_is_one_that_exists(runs: Runs) -> None:
     command = runs.previewed.answer["outputs"]["nextCommand"]
     assert command == program.NEXT_DOCUMENT
