@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from infra.commands import document, key, preview, simulate
+    from infra.commands import document, key, local, preview, simulate
 
     parser = argparse.ArgumentParser(
         prog=console.NAME, description="plan, preview and sign a fleet of tunnels"
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (preview, simulate, key, document):
+    for verb in (preview, simulate, local, key, document):
         verb.add(verbs)
     return parser
 
