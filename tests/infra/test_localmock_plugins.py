@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]  # publishes no types
 import pytest
-from google.protobuf import json_format, struct_pb2  # type: ignore[import-untyped]  # publishes no types
+from google.protobuf import empty_pb2, json_format, struct_pb2  # type: ignore[import-untyped]  # publishes no types
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from infra import stacks
@@ -155,7 +155,7 @@ def struct(**values: Any) -> Any:
 
 def test_the_engines_greetings(stub: Any) -> None:
     assert stub.Handshake(provider_pb2.ProviderHandshakeRequest()).accept_secrets
-    assert stub.GetPluginInfo(struct_pb2.Value()).version == "7.51.1"
+    assert stub.GetPluginInfo(empty_pb2.Empty()).version == "7.51.1"
     assert (
         stub.CheckConfig(provider_pb2.CheckRequest(urn=PROVIDER, news=struct(region="x"))).inputs["region"]
         == "x"
@@ -253,7 +253,7 @@ def test_each_executable_prints_its_port_and_serves(world: World, package: str) 
             assert process.stdout is not None
             with grpc.insecure_channel(f"127.0.0.1:{int(process.stdout.readline())}") as channel:
                 stub = provider_pb2_grpc.ResourceProviderStub(channel)
-                assert stub.GetPluginInfo(struct_pb2.Value()).version
+                assert stub.GetPluginInfo(empty_pb2.Empty()).version
         finally:
             process.kill()
 

@@ -73,7 +73,7 @@ def test_growth_makes_and_touches_only_names(stack: LocalStack) -> None:
         "azure-native:dns:RecordSet",
         "gcp:dns/recordSet:RecordSet",
     }
-    machines = [name for kind, name in of(up, "create") if name.endswith("-vm")]
+    machines = [name for _, name in of(up, "create") if name.endswith("-vm")]
     assert len(machines) == 3 + 2
     [tunnel] = [r for r in up.outputs["records"] if r["name"] == "tunnel.demo.test" and r["type"] == "A"]
     assert len(tunnel["values"]) == 6
@@ -102,7 +102,7 @@ def _is_tunnel_record(kind: str, name: str) -> bool:
 def test_the_second_up_removes_names_before_machines(stack: LocalStack) -> None:
     up = stack.up(settings(ROLLED))
     assert set(up.changes) <= {"same", "update", "delete"}
-    gone = [name for kind, name in of(up, "delete") if name.endswith("-vm")]
+    gone = [name for _, name in of(up, "delete") if name.endswith("-vm")]
     assert len(gone) == 10
     assert not any("-g2-" in name for name in gone)
     order = [(operation, kind, name) for operation, kind, name in up.events if operation != "same"]

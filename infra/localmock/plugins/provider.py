@@ -33,21 +33,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         self._package, self._version, self._world, self._backend = package, version, world, backend
         self._loading = threading.Lock()  # importing one SDK from two threads at once can deadlock
 
-    def Handshake(self, _request: Any, _context: Any) -> Any:
+    def Handshake(self, request: Any, context: Any) -> Any:
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, accept_resources=True, accept_outputs=True
         )
 
-    def Attach(self, _request: Any, _context: Any) -> Any:
+    def Attach(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def Cancel(self, _request: Any, _context: Any) -> Any:
+    def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
 
-    def GetPluginInfo(self, _request: Any, _context: Any) -> Any:
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
         return plugin_pb2.PluginInfo(version=self._version)
 
-    def GetSchema(self, _request: Any, _context: Any) -> Any:
+    def GetSchema(self, request: Any, context: Any) -> Any:
         return provider_pb2.GetSchemaResponse(
             schema=json.dumps({"name": self._package, "version": self._version})
         )
@@ -58,7 +58,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, why)
         return provider_pb2.CheckResponse(inputs=request.news)
 
-    def DiffConfig(self, _request: Any, _context: Any) -> Any:
+    def DiffConfig(self, request: Any, context: Any) -> Any:
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:
@@ -69,7 +69,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
             acceptSecrets=True, supportsPreview=True, acceptResources=True, acceptOutputs=True
         )
 
-    def Check(self, request: Any, _context: Any) -> Any:
+    def Check(self, request: Any, context: Any) -> Any:
         given = _plain(request.news)
         with self._loading:
             problems = inputs.check(kind_of(request.urn), given)
@@ -79,7 +79,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         ]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def Diff(self, request: Any, _context: Any) -> Any:
+    def Diff(self, request: Any, context: Any) -> Any:
         kind = kind_of(request.urn)
         paths = [
             path
@@ -119,7 +119,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc
         self._do(context, lambda: self._world.delete(request.id))
         return empty_pb2.Empty()
 
-    def Invoke(self, request: Any, _context: Any) -> Any:
+    def Invoke(self, request: Any, context: Any) -> Any:
         reason = f"the local fleet knows no answer to the data source {request.tok}"
         return provider_pb2.InvokeResponse(failures=[provider_pb2.CheckFailure(reason=reason)])
 
