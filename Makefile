@@ -9,11 +9,11 @@ VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'imp
 BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.
 STAMP   = $(VENV)/.setup-$(shell cat pyproject.toml requirements/uv.txt requirements/dev.txt requirements/install | sha256sum | cut -c 1-16)
-TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
+TESTS  ?= tests --ignore tests/visitors --ignore tests/vm --ignore tests/realcli
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview soak bench visitors autobahn fmt lock broken fuzz coverage
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview soak bench visitors autobahn pulumi-cli up-local realcli fmt lock broken fuzz coverage
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -89,6 +89,15 @@ image-test: setup ## bake the test image and boot it: attested sessions, attacks
 
 release: image ## image, checksums, locked packages and the manifest signed with KEY=FILE
 	@$(BIN)/python -m images release --out $(or $(OUT),build/image) $(if $(KEY),--key $(KEY))
+
+pulumi-cli: ## the real Pulumi CLI: PATH's, else built from locked sources into .cache (ten minutes, with go)
+	@requirements/pulumi-cli/build .cache/pulumi-cli
+
+up-local: setup ## the stack `local` under the real engine, with stand-ins for the clouds (in .local/engine)
+	@$(BIN)/tunnel-fleet local up --pulumi "$$(requirements/pulumi-cli/build .cache/pulumi-cli)"
+
+realcli: setup ## the real engine's tests: growth, rollout, drift, faults (ten minutes)
+	@PULUMI_BINARY="$$(requirements/pulumi-cli/build .cache/pulumi-cli)" $(BIN)/pytest -q tests/realcli
 
 fmt: setup ## format and sort
 	$(BIN)/ruff check --quiet --fix-only .

@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from infra.commands import doctor, document, key, plan, preview, schema, simulate, verify, wait, zone
+    from infra.commands import doctor, document, key, local, plan, preview, schema, simulate, verify, wait, zone
 
     parser = argparse.ArgumentParser(
         prog=console.NAME, description="plan, preview and sign a fleet of tunnels"
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (plan, preview, simulate, key, document, wait, verify, zone, doctor, schema):
+    for verb in (plan, preview, simulate, local, key, document, wait, verify, zone, doctor, schema):
         verb.add(verbs)
     return parser
 

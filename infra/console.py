@@ -28,6 +28,12 @@ def story(text: str) -> None:
     sys.stderr.flush()
 
 
+def story_lines(text: str) -> None:
+    """Write what another program says of its work, as it comes."""
+    sys.stderr.write(text.rstrip() + "\n")
+    sys.stderr.flush()
+
+
 def refusal(error: TunnelError, *, as_json: bool) -> None:
     """Write an error and its hint; as an answer too when a program is reading."""
     story(str(error))

@@ -29,12 +29,21 @@ class LaunchedMachine:
     ipv6: pulumi.Output[str] | None
 
     def address(self, family: Family) -> pulumi.Output[str]:
-        """Return the address of a record's family, which the plan promised."""
+        """Return the address of a record's family, which the plan promised, once the machine is there.
+
+        A record that were made as soon as the address is known would send visitors to nobody, and one that
+        outlived its machine too: what depends on this is made after the machine and removed before it.
+        """
         found = self.ipv4 if family == "A" else self.ipv6
         if found is None:
             message = f"{self.name} has no address for {family} records"
             raise LookupError(message)
-        return found
+        return after(found, self.instance)
+
+
+def after(value: pulumi.Output[str], other: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the value, known only when the other is: whoever takes it waits for both."""
+    return pulumi.Output.all(value, other).apply(lambda both: str(both[0]))
 
 
 class Cloud(Protocol):

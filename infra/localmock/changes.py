@@ -101,13 +101,14 @@ def _one(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> I
     paths = tuple(differences(before["inputs"], after["inputs"]))
     if before["protect"] != after["protect"]:
         paths = (*paths, "protect")
-    forcing = tuple(path for path in paths if _forces(kind, path))
+    forcing = tuple(path for path in paths if forces(kind, path))
     if paths:
         operation = "replace" if forcing else "update"
         yield Change(operation=operation, type=kind, name=name, urn=urn, properties=paths, forcing=forcing)
 
 
-def _forces(kind: str, path: str) -> bool:
+def forces(kind: str, path: str) -> bool:
+    """Tell whether a difference at that path ends in a replacement."""
     return any(
         path == start or path.startswith((f"{start}.", f"{start}[")) for start in FORCE_NEW.get(kind, ())
     )

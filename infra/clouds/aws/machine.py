@@ -11,7 +11,7 @@ import pulumi_aws as aws
 from infra.clouds.aws.image import AwsImages
 from infra.clouds.aws.network import AwsNetwork
 from infra.fleet import ImageSpec, MachineSpec, NetworkSpec
-from infra.machine import MACHINE, LaunchedMachine, machine_options
+from infra.machine import MACHINE, LaunchedMachine, after, machine_options
 
 
 class AwsCloud:
@@ -129,12 +129,11 @@ class AwsMachine(pulumi.ComponentResource):
         address = aws.ec2.Eip(
             f"{spec.name}-address", region=spec.machine.region, domain="vpc", tags=spec.tags, opts=self._child
         )
-        aws.ec2.EipAssociation(
+        association = aws.ec2.EipAssociation(
             f"{spec.name}-address",
             region=spec.machine.region,
             allocation_id=address.allocation_id,
             instance_id=instance.id,
             opts=self._child,
         )
-        public: pulumi.Output[str] = address.public_ip
-        return public
+        return after(address.public_ip, association.id)  # before that it leads nowhere
