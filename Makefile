@@ -13,7 +13,7 @@ TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz coverage
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -48,6 +48,9 @@ check: setup ## format, lint, types, import contracts, the house's rules
 
 broken: setup ## break each defence once, in a copy, to see that its test notices (four minutes)
 	@$(BIN)/python -m tests.broken
+
+coverage: setup ## lines and branches of each pure module by its own test alone (MODULE=part of a name)
+	@$(BIN)/python -m tests.coverage_alone $(addprefix --module ,$(MODULE)) $(ARGS)
 
 fuzz: setup ## a million executions or five minutes of every parser (TARGET= SECONDS= RUNS=)
 	@$(BIN)/python -m tests.fuzz $(addprefix --target ,$(TARGET)) $(addprefix --seconds ,$(SECONDS)) $(addprefix --runs ,$(RUNS)) $(ARGS)

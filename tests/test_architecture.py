@@ -208,7 +208,7 @@ def test_no_file_grows_past_what_one_sitting_reads() -> None:
     assert not too_long, f"split by stage, want at most {MAX_LINES} lines: {too_long}"
 
 
-def _mirror(name: str) -> list[str]:
+def mirror(name: str) -> list[str]:
     """Return where the test of a source may be: its twin (or twins), or that of the inner room it is in."""
     path = Path(name)
     parts = path.with_suffix("").parts[1 if path.parts[0] == "runtime" else 0 :]
@@ -225,7 +225,7 @@ def test_every_source_has_its_test() -> None:
         for name in sources(*PACKAGES)
         if not name.endswith("__init__.py")
         and name not in WITHOUT_MIRROR
-        and not any(fnmatch(test, pattern) for test in tests for pattern in _mirror(name))
+        and not any(fnmatch(test, pattern) for test in tests for pattern in mirror(name))
     ]
     assert not missing, f"no test file of their own: {missing}"
 

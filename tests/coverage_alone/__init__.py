@@ -1,0 +1,1 @@
+"""Branch coverage of each pure module by its own test file alone."""
