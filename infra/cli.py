@@ -28,7 +28,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from infra.commands import doctor, document, key, local, plan, preview, schema, simulate, verify, wait, zone
+    from infra.commands import (
+        doctor,
+        document,
+        key,
+        local,
+        plan,
+        preview,
+        schema,
+        simulate,
+        verify,
+        wait,
+        zone,
+    )
 
     parser = argparse.ArgumentParser(
         prog=console.NAME, description="plan, preview and sign a fleet of tunnels"

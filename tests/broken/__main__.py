@@ -14,7 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.broken.ledger import BREAKS, Break
+from tests.broken.entry import Break
+from tests.broken.ledger import BREAKS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COPIED = ("runtime", "infra", "tests", "images", "pyproject.toml", "Pulumi.yaml", "Pulumi.local.yaml")

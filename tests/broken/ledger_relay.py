@@ -1,0 +1,92 @@
+"""Defences of the tunnel itself. Pure."""
+
+from __future__ import annotations
+
+from tests.broken.entry import Break
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        name="join proof without the client's Finished: a stolen data key",
+        file="runtime/tunnel/join.py",
+        old="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished)",
+        new="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256)",
+        tests=("tests/tunnel/test_data.py", "tests/tunnel/test_join.py"),
+    ),
+    Break(
+        name="join proof not compared",
+        file="runtime/tunnel/join.py",
+        old="    if not hmac.compare_digest(got, want):",
+        new="    if False:",
+        tests=("tests/tunnel/test_join.py",),
+    ),
+    Break(
+        name="counter used twice: a replayed join",
+        file="runtime/tunnel/switchboard.py",
+        old="        self._ledger.use(join.session, epoch=join.epoch, worker=join.worker, counter=join.counter)\n",
+        new="",
+        tests=("tests/tunnel/test_data.py", "tests/tunnel/test_switchboard.py"),
+    ),
+    Break(
+        name="data certificate not pinned",
+        file="runtime/tunnel/data.py",
+        old="        if not hmac.compare_digest(digest, self._ticket.certificate_sha256):",
+        new="        if False:",
+        tests=("tests/tunnel/test_data.py",),
+    ),
+    Break(
+        name="a client serves what it was not granted",
+        file="runtime/tunnel/data.py",
+        old="        if self._granted.isdisjoint(patterns):",
+        new="        if False:",
+        tests=("tests/tunnel/test_data.py", "tests/tunnel/test_relay.py"),
+    ),
+    Break(
+        name="a server grants what the document does not",
+        file="runtime/tunnel/server.py",
+        old="        live.granted = tuple(name for name in live.offered if member.may_publish(name))",
+        new="        live.granted = live.offered",
+        tests=("tests/tunnel/test_server.py",),
+    ),
+    Break(
+        name="a hostname that only a worker would choke on",
+        file="runtime/tunnel/session_messages.py",
+        old="        return isinstance(item, str) and normal_pattern(item) == item",
+        new="        return isinstance(item, str)",
+        tests=("tests/tunnel/test_session_messages.py",),
+    ),
+    Break(
+        name="a worker that listens with nobody to serve",
+        file="runtime/tunnel/switchboard.py",
+        old="            self._on_serving(not before)",
+        new="            self._on_serving(True)",
+        tests=("tests/tunnel/test_doors.py",),
+    ),
+    Break(
+        name="an older fleet document accepted",
+        file="runtime/web/documents.py",
+        old="            if document.version < now.version:",
+        new="            if False:",
+        tests=("tests/web/test_documents.py",),
+    ),
+    Break(
+        name="a client that meets members inside an owner's stream",
+        file="runtime/tunnel/owner_door.py",
+        old="meets=(Side.OWNER,)",
+        new="meets=(Side.CLIENT, Side.OWNER)",
+        tests=("tests/tunnel/test_owner_door.py",),
+    ),
+    Break(
+        name="false owners in the members' places",
+        file="runtime/tunnel/owner_visits.py",
+        old="        gone = self._proving.add(transport, transport.peer_address)",
+        new="        gone = None",
+        tests=("tests/tunnel/test_owner_visits.py",),
+    ),
+    Break(
+        name="a document that has ended put in force",
+        file="runtime/web/documents.py",
+        old="        if self._clock.now() >= document.expires_at:\n            raise _refuse",
+        new="        if False:\n            raise _refuse",
+        tests=("tests/tunnel/test_document_exchange.py",),
+    ),
+)
