@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def test_the_folder_is_the_memory(world: World) -> None:
 def test_a_fault_strikes_once_and_changes_nothing(world: World, operation: str) -> None:
     made = world.create(BUCKET, {"forceDestroy": True})
     faults(world, (operation, "images"))
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "create": lambda: world.create(BUCKET, {}),
         "update": lambda: world.update(made.id, {}),
         "delete": lambda: world.delete(made.id),

@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 
 def call(pulumi: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "infra.cli", "local", *arguments, "--pulumi", pulumi, "--folder", folder]
+    command = [sys.executable, "-m", "infra.cli", "local", *arguments]
+    command += ["--pulumi", str(pulumi), "--folder", str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

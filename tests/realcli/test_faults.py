@@ -86,8 +86,8 @@ def test_every_create_fails_once_and_every_next_up_goes_on(engine: LocalStack) -
 def test_a_killed_engine_is_taken_up_where_it_died(engine: LocalStack, pulumi: Path, after: int) -> None:
     overlay = engine.folder / "fleet.json"
     overlay.write_text(json.dumps(small()))
-    command = [sys.executable, "-m", "infra.cli", "local", "up", "--pulumi", pulumi]
-    command += ["--folder", engine.folder, "--config", overlay]
+    command = [sys.executable, "-m", "infra.cli", "local", "up", "--pulumi", str(pulumi)]
+    command += ["--folder", str(engine.folder), "--config", str(overlay)]
     with subprocess.Popen(command, cwd=ROOT, start_new_session=True, stderr=subprocess.DEVNULL) as process:
         end = time.monotonic() + 300
         while len(engine.world.things()) < after and process.poll() is None and time.monotonic() < end:

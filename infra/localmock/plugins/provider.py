@@ -26,7 +26,7 @@ from infra.localmock.wire import plain
 from runtime.errors import TunnelError
 
 
-class Provider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[misc]  # generated without types
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One cloud's stand-in. The names of its methods are the service's."""
 
     def __init__(self, package: str, version: str, world: World, backend: str) -> None:
