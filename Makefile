@@ -13,7 +13,7 @@ TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz coverage
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview soak bench visitors autobahn fmt lock broken fuzz coverage
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -60,6 +60,9 @@ visitors: setup ## browsers and programs through the tunnel (as root, after test
 
 autobahn: setup ## RFC 6455's 247 cases, direct and through the tunnel (needs a Python 2.7; four minutes)
 	@$(BIN)/python -m tests.visitors.autobahn $(ARGS)
+
+soak: setup ## 20 rolling restarts of servers and 20 of clients under load (six minutes; ARGS=--rounds=2)
+	@$(BIN)/python -m tests.localfleet soak $(ARGS)
 
 bench: setup ## figures beside nginx, ssh -R and frp where they are installed (twelve minutes)
 	@$(BIN)/python -m bench $(ARGS)

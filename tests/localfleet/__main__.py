@@ -24,6 +24,8 @@ def main() -> int:
     try:
         if options.verb == "demo":
             return asyncio.run(demo.run(keep=options.keep, as_json=options.json))
+        if options.verb == "soak":
+            return asyncio.run(demo.soak(options.rounds))
         if options.verb == "member":
             member.run(options.settings, options.simulation)
         else:
@@ -41,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     showing = verbs.add_parser("demo", help="the whole chain on this machine")
     showing.add_argument("--keep", action="store_true", help="stay up afterwards, and say what to try")
     showing.add_argument("--json", action="store_true", help="answer with JSON")
+    soaking = verbs.add_parser("soak", help="rolling restarts under load")
+    soaking.add_argument("--rounds", type=int, default=20, metavar="N", help="of servers, and of clients")
     serving = verbs.add_parser("member", help="one member with a simulated TEE")
     serving.add_argument("--settings", required=True, metavar="FILE")
     serving.add_argument("--simulation", required=True, type=Path, metavar="FILE")

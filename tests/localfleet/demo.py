@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.localfleet import provision
+from tests.localfleet import provision, rolling
 from tests.localfleet.fleet import LocalFleet, neighbours
 from tests.localfleet.provision import CLIENTS, SERVERS, SITE, TUNNEL_NAME, Provisioned
 from tests.localfleet.traffic import Tally
@@ -77,6 +77,19 @@ async def run(*, keep: bool, as_json: bool) -> int:
             print(f"demo: the members' logs are kept in {folder / 'logs'}", file=sys.stderr)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+async def soak(rounds: int) -> int:
+    """Restart every member in turn under load; returns the exit status."""
+    story, folder = Story(), Path(tempfile.mkdtemp(prefix="tunnel-soak-"))
+    try:
+        made = await provision.provision(folder, rolling.ports(), story.say, lambda _text: None)
+        async with neighbours(made) as fleet:
+            await fleet.start()
+            story.say(f"{rounds} restarts of servers and {rounds} of clients under load")
+            return 0 if await rolling.soak(fleet, rounds, int(time.time())) else 1  # a figure's date, no more
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _tell(fleet: LocalFleet, story: Story, show: Any) -> tuple[dict[str, Any], list[str]]:

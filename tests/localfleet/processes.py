@@ -72,6 +72,18 @@ class MemberProcess:
         self._process.kill()
         await self._process.wait()
 
+    async def terminate(self, deadline_s: float) -> None:
+        """SIGTERM once, and wait until it has drained. Raises: RuntimeError when it takes longer."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(deadline_s):
+                status = await self._process.wait()
+        except TimeoutError as error:
+            raise RuntimeError(f"{self.name} did not end within {deadline_s:g} s:\n{self.tail()}") from error
+        if status:
+            raise RuntimeError(f"{self.name} ended with {status}:\n{self.tail()}")
+
     async def stop(self, deadline_s: float = 5.0) -> None:
         """Ask it to end, and make sure of it."""
         if self._process is None:

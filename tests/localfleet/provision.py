@@ -74,7 +74,7 @@ def free_ports() -> Ports:
     """Choose ports that nobody listens on, the documented ones first."""
     names = [*SERVERS, *CLIENTS]
     picked = _free(len(names) + 2, "127.0.0.1")
-    visitors, sessions, data = (_free_on_all(port) for port in (8443, 7443, 7444))
+    visitors, sessions, data = (free_on_all(port) for port in (8443, 7443, 7444))
     return Ports(
         dns=picked[0],
         publisher=picked[1],
@@ -210,7 +210,7 @@ def _free(count: int, host: str) -> list[int]:
             one.close()
 
 
-def _free_on_all(wanted: int) -> int:
+def free_on_all(wanted: int) -> int:
     """Return `wanted` if it is free on every server's address, else some port that is."""
     for port in [wanted, *_free(20, "127.0.0.1")]:
         if all(_is_free(host, port) for host in SERVERS.values()):
