@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.model import AttestationResult, EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.deadline import deadline
 from runtime.crowd import place_of
@@ -49,7 +49,7 @@ class ProcessAppraiser:
         self._limits = limits
         self._waiting: Counter[tuple[bytes, str]] = Counter()  # by member and address
         self.seconds = 0.0  # that all appraisals took, waiting included
-        self.outcomes: Counter[str] = Counter()  # "accepted", or the code of the refusal
+        self.outcomes: Counter[str] = Counter()  # "accepted", the reasons of a refusal, or its code
 
     async def start(self) -> None:
         """Start the process now, so that the first session does not pay for it."""
@@ -63,6 +63,9 @@ class ProcessAppraiser:
         started = time.monotonic()
         try:
             result = await self._in_turn(request, (request.settings_digest, place_of(source)))
+        except EvidenceRefusedError as error:
+            self.outcomes.update(reason.value for reason in error.reasons)
+            raise
         except TunnelError as error:
             self.outcomes[error.code] += 1
             raise

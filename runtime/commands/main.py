@@ -27,7 +27,7 @@ from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
-from runtime.commands import logs, member, status, verify
+from runtime.commands import config_check, logs, member, status, verify
 from runtime.commands.evidence import read
 from runtime.documents import settings as settings_document
 from runtime.documents.settings import Settings
@@ -141,7 +141,17 @@ def _parser() -> argparse.ArgumentParser:
     status.add_arguments(telling)
     telling.set_defaults(verb=lambda options: status.verb(options, HARDWARE_ROOTS))
     _evidence(verbs.add_parser("evidence", help="evidence of a member"))
+    _config(verbs.add_parser("config", help="a member's files"))
     return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    checking = verbs.add_parser(
+        "check", help="everything that is wrong with them, at once", description=config_check.__doc__
+    )
+    config_check.add_arguments(checking)
+    checking.set_defaults(verb=config_check.verb)
 
 
 def _evidence(parser: argparse.ArgumentParser) -> None:

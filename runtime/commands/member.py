@@ -34,6 +34,7 @@ from runtime.commands.signals import until_signalled
 from runtime.commands.supervision import ServiceManager
 from runtime.documents.settings import ClientSettings, ServerSettings, Settings
 from runtime.tunnel.client import TunnelClient
+from runtime.tunnel.loop_lag import LoopLag
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.worker import raise_descriptor_limit
 from runtime.web import admin, listeners, tunnel_name
@@ -72,6 +73,9 @@ async def run(settings: Settings, parts: Parts) -> None:
         clock=clock,
         limits=settings.limits,
     )
+    lag = LoopLag(asyncio.get_running_loop())
+    own = metrics.OwnMetrics(appraiser, lag)
+    lag.start()
     try:
         async with asyncio.TaskGroup() as tasks:
             polling = tasks.create_task(documents.run())
@@ -80,11 +84,12 @@ async def run(settings: Settings, parts: Parts) -> None:
             result = await appraise_self(party, settings)
             _announce(result)
             if isinstance(settings.role, ServerSettings):
-                await _serve(settings, settings.role, party, documents)
+                await _serve(settings, settings.role, party, documents, own)
             else:
-                await _publish(settings, settings.role, party, documents)
+                await _publish(settings, settings.role, party, documents, own)
             polling.cancel()
     finally:
+        lag.stop()
         appraiser.close()
 
 
@@ -111,7 +116,11 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
 
 
 async def _serve(
-    settings: Settings, role: ServerSettings, party: Party, documents: PublishedDocuments
+    settings: Settings,
+    role: ServerSettings,
+    party: Party,
+    documents: PublishedDocuments,
+    own: metrics.OwnMetrics,
 ) -> None:
     started = time.monotonic()
     listening = asyncio.Event()
@@ -139,7 +148,9 @@ async def _serve(
         most_askers=settings.limits.own_askers,
     )
 
-    private = admin.application(is_ready=server.is_ready, status=status, registry=metrics.registry(server))
+    private = admin.application(
+        is_ready=server.is_ready, status=status, registry=metrics.registry(server, own)
+    )
     with tempfile.TemporaryDirectory(prefix="tunnel-") as folder:  # mode 0700: for our own workers only
         socket = str(Path(folder) / "endpoint")
         async with (
@@ -157,7 +168,11 @@ async def _serve(
 
 
 async def _publish(
-    settings: Settings, role: ClientSettings, party: Party, documents: PublishedDocuments
+    settings: Settings,
+    role: ClientSettings,
+    party: Party,
+    documents: PublishedDocuments,
+    own: metrics.OwnMetrics,
 ) -> None:
     started = time.monotonic()
 
@@ -185,7 +200,9 @@ async def _publish(
         await source.reload(client.set_routes)
         client.reconnect()
 
-    private = admin.application(is_ready=client.is_ready, status=status, registry=metrics.registry(client))
+    private = admin.application(
+        is_ready=client.is_ready, status=status, registry=metrics.registry(client, own)
+    )
     async with (
         listeners.on_address(private, *settings.admin),
         until_signalled(

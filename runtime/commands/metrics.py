@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
+from runtime.channel.appraiser import ProcessAppraiser
 from runtime.tunnel.client import TunnelClient
+from runtime.tunnel.loop_lag import LoopLag
 from runtime.tunnel.server import TunnelServer
 
 
@@ -39,7 +41,18 @@ class ServerMetrics(Collector):
         )
         for code, count in self._server.refused.items():
             refused.add_metric([code], count)
-        yield from (sessions, age, joined, refused)
+        handshakes = SummaryMetricFamily(
+            "tunnel_session_handshake_seconds",
+            "First attestations of sessions, and the time they took",
+            count_value=self._server.handshakes,
+            sum_value=self._server.handshakes_s,
+        )
+        replaced = CounterMetricFamily(
+            "tunnel_workers_replaced",
+            "Workers that died and were replaced",
+            value=self._server.workers.replaced,
+        )
+        yield from (sessions, age, joined, refused, handshakes, replaced)
         yield from self._relay()
 
     def _relay(self) -> Iterator[Metric]:
@@ -54,8 +67,14 @@ class ServerMetrics(Collector):
             "Visitors and data connections turned away, by reason",
             labels=["worker", "reason"],
         )
+        lag = GaugeMetricFamily(
+            "tunnel_worker_loop_lag_seconds",
+            "Longest delay of a worker's loop in its last report",
+            labels=["worker"],
+        )
         for index, counters in self._server.workers.counters():
             worker = str(index)
+            lag.add_metric([worker], counters.lag_s)
             visitors.add_metric([worker], counters.visitors)
             streams.add_metric([worker], counters.streams)
             for member, count in counters.opened.items():
@@ -65,7 +84,7 @@ class ServerMetrics(Collector):
                     carried.add_metric([worker, member, direction], count)
             for reason, count in counters.refused.items():
                 refused.add_metric([worker, reason], count)
-        yield from (visitors, streams, opened, carried, refused)
+        yield from (visitors, streams, opened, carried, refused, lag)
 
 
 class ClientMetrics(Collector):
@@ -98,8 +117,35 @@ class ClientMetrics(Collector):
         yield from (up, joined, sessions, failures)
 
 
-def registry(of: TunnelServer | TunnelClient) -> CollectorRegistry:
-    """Return a registry that reads from `of`."""
+class OwnMetrics(Collector):
+    """What servers and clients have alike: appraisals of their peers, and the lag of their own loop."""
+
+    def __init__(self, appraiser: ProcessAppraiser, lag: LoopLag) -> None:
+        self._appraiser, self._lag = appraiser, lag
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield every family with its present values."""
+        appraisals = CounterMetricFamily(
+            "tunnel_appraisals", "Appraisals of peers' evidence, by what they came to", labels=["reason"]
+        )
+        for reason, count in self._appraiser.outcomes.items():
+            appraisals.add_metric([reason], count)
+        yield appraisals
+        yield CounterMetricFamily(
+            "tunnel_appraisal_seconds",
+            "Time that appraisals took, waiting included",
+            value=self._appraiser.seconds,
+        )
+        yield GaugeMetricFamily(
+            "tunnel_loop_lag_seconds",
+            "Longest delay of the control process's loop since the last scrape",
+            value=self._lag.take(),
+        )
+
+
+def registry(of: TunnelServer | TunnelClient, own: OwnMetrics) -> CollectorRegistry:
+    """Return a registry that reads from `of` and `own`."""
     made = CollectorRegistry(auto_describe=False)
     made.register(ServerMetrics(of) if isinstance(of, TunnelServer) else ClientMetrics(of))
+    made.register(own)
     return made

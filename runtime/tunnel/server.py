@@ -79,6 +79,7 @@ class TunnelServer:
         self._ports: tuple[int, ...] = ()
         self._draining = False
         self.refused: dict[str, int] = {}  # code -> sessions turned away
+        self.handshakes, self.handshakes_s = 0, 0.0  # first attestations that led to a session
         self.workers = WorkerPool(self._connections_changed, limits, self._all_sessions)
         self.owners = OwnerVisits(status=status, find_client=self._find_client)
 
@@ -159,7 +160,11 @@ class TunnelServer:
     async def _serve(self, transport: ChannelTransport) -> None:
         """One connection from first byte to last; nothing that happens here reaches another."""
         try:
+            started = time.monotonic()
             session = await self._establish(transport)
+            if isinstance(session, Session):
+                self.handshakes += 1
+                self.handshakes_s += time.monotonic() - started
             if isinstance(session, OwnerVisit):
                 await self.owners.receive(session)
             elif session is not None:

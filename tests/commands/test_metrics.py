@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from runtime.channel.appraiser import ProcessAppraiser
 from runtime.commands import metrics
+from runtime.limits import Limits
 from runtime.tunnel import client as following
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.data import Origin
+from runtime.tunnel.loop_lag import LoopLag
 from runtime.tunnel.server import TunnelServer
 from tests.fakes.amd import FakeAmd
 from tests.localfleet.dns import NameServer
@@ -29,6 +33,9 @@ SERVER = {
     "tunnel_streams_opened": {"worker", "member"},
     "tunnel_data_bytes": {"worker", "member", "direction"},
     "tunnel_relay_refused": {"worker", "reason"},
+    "tunnel_session_handshake_seconds": set[str](),
+    "tunnel_workers_replaced": set[str](),
+    "tunnel_worker_loop_lag_seconds": {"worker"},
 }
 CLIENT = {
     "tunnel_session_up": {"address", "grade"},
@@ -36,17 +43,27 @@ CLIENT = {
     "tunnel_sessions_established": {"address"},
     "tunnel_session_failures": {"address", "code"},
 }
+OWN = {
+    "tunnel_appraisals": {"reason"},
+    "tunnel_appraisal_seconds": set[str](),
+    "tunnel_loop_lag_seconds": set[str](),
+}
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
 
 
 def scrape(of: TunnelServer | TunnelClient) -> dict[str, dict[tuple[str, ...], float]]:
-    wanted = SERVER if isinstance(of, TunnelServer) else CLIENT
+    wanted = (SERVER if isinstance(of, TunnelServer) else CLIENT) | OWN
+    appraiser = ProcessAppraiser(Limits())
+    appraiser.outcomes.update(accepted=2, measurement=1)
+    own = metrics.OwnMetrics(appraiser, LoopLag(asyncio.get_running_loop()))
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in text_string_to_metric_families(generate_latest(metrics.registry(of)).decode()):
+    for family in text_string_to_metric_families(generate_latest(metrics.registry(of, own)).decode()):
         found[family.name] = {}
         for sample in family.samples:
             assert set(sample.labels) == wanted[family.name]
             found[family.name][tuple(sample.labels[name] for name in sorted(sample.labels))] = sample.value
+    appraiser.close()
+    assert found["tunnel_appraisals"] == {("accepted",): 2.0, ("measurement",): 1.0}
     assert set(found) == set(wanted)
     return found
 
@@ -67,6 +84,8 @@ async def test_what_a_server_and_a_client_count(amd: FakeAmd, monkeypatch: pytes
             assert found["tunnel_data_connections"] == {("client-1",): 1.0}
             assert 0 <= found["tunnel_session_age_seconds"]["client-1",] < 30
             assert found["tunnel_data_bytes"]["sent", "client-1", "0"] > 100
+            assert server.handshakes == 1
+            assert 0 < server.handshakes_s < 60
             server.refused["busy"] = 3
             assert scrape(server)["tunnel_sessions_refused"] == {("busy",): 3.0}
             seen = scrape(client)
@@ -81,6 +100,7 @@ async def test_what_a_server_and_a_client_count(amd: FakeAmd, monkeypatch: pytes
 def test_the_documented_names_are_these() -> None:
     if not OPERATIONS.exists():
         pytest.skip("docs/operations.md is not written yet")
-    documented = set(re.findall(r"`(tunnel_[a-z_]+)`", OPERATIONS.read_text()))
-    missing = {name for name in (*SERVER, *CLIENT) if not {name, f"{name}_total"} & documented}
-    assert missing == set()
+    documented = set(re.findall(r"^\| `(tunnel_[a-z_]+)`", OPERATIONS.read_text(), re.MULTILINE))
+    known = {*SERVER, *CLIENT, *OWN}
+    assert {name for name in known if not {name, f"{name}_total"} & documented} == set()
+    assert {name for name in documented if name.removesuffix("_total") not in known} == set()
