@@ -1,4 +1,4 @@
-"""Rolling restarts of servers and of clients under load: no new connection fails. The long one: make soak."""
+"""A whole fleet from outside: what listens, what a visitor is told, and rolling restarts."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.localfleet import provision, rolling
-from tests.localfleet.fleet import neighbours
+from tests.localfleet import outside, provision, rolling
+from tests.localfleet.fleet import LocalFleet, neighbours
 from tests.localfleet.provision import CLIENTS, SERVERS
 
 
@@ -15,13 +15,45 @@ def _quietly(_text: str) -> None: ...
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(240)
-async def test_two_restarts_of_servers_and_two_of_clients_and_no_new_connection_fails(tmp_path: Path) -> None:
+@pytest.mark.timeout(300)
+async def test_what_a_fleet_shows_and_that_no_restart_fails_a_new_connection(tmp_path: Path) -> None:
     made = await provision.provision(tmp_path, rolling.ports(), _quietly, _quietly)
     async with neighbours(made) as fleet:
         await fleet.start()
+        _no_socket_listens_but_the_documented(fleet)
+        await _a_visitor_learns_nothing_of_the_clients(fleet)
         for names in (list(SERVERS)[:2], list(CLIENTS)):
             met, drains = await rolling.roll(fleet, names)
             assert met.failures == []
             assert met.answered > 10
             assert len(drains) == 2
+
+
+def _no_socket_listens_but_the_documented(fleet: LocalFleet) -> None:
+    """The table of ports in docs/operations.md; a client has its own admin listener and nothing else."""
+    ports = fleet.made.ports
+    for name, member in fleet.members.items():
+        wanted = {("tcp", "127.0.0.1", ports.admin[name])}
+        if name in SERVERS:
+            wanted |= {("tcp", SERVERS[name], port) for port in (ports.visitors, ports.sessions, ports.data)}
+        assert outside.listening(member) == wanted, name
+
+
+async def _a_visitor_learns_nothing_of_the_clients(fleet: LocalFleet) -> None:
+    """Whatever the servers say by themselves is the same with two clients and with one."""
+    port = fleet.made.ports.visitors
+    both = {name: await outside.seen(address, port) for name, address in SERVERS.items()}
+    gone = list(CLIENTS)[1]
+    await fleet.members[gone].terminate(rolling.DRAIN_S)
+    for name in SERVERS:
+        await fleet.members[name].wait_for(
+            lambda status: len(status["sessions"]) == 1, rolling.DRAIN_S, "one session"
+        )
+    one = {name: await outside.seen(address, port) for name, address in SERVERS.items()}
+    assert one == both
+    assert all(told["/readyz"].endswith(b"ready\n") for told in both.values())
+    for client in CLIENTS:
+        assert not any(client.encode() in said for told in both.values() for said in told.values())
+    await fleet.members[gone].start()
+    for server in SERVERS:
+        await fleet.wait_for_sessions(server, len(CLIENTS))
