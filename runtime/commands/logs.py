@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 
 class JsonLines(logging.Formatter):
-    """time, level, logger, event, then the event's own fields."""
+    """time, monotonic, level, logger, event, then the event's own fields.
+
+    The host sets the wall clock; between two lines of a machine the monotonic clock tells how long it was.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds"),
+            "monotonic": round(time.monotonic(), 6),
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),

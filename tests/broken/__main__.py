@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.broken.ledger import BREAKS, Break
+from tests.broken.owner_ledger import OWNER_BREAKS
 
 PROJECT = Path(__file__).resolve().parents[2]
 COPIED = ("runtime", "infra", "tests", "images", "pyproject.toml", "Pulumi.yaml", "Pulumi.local.yaml")
@@ -97,7 +98,7 @@ def main() -> int:
     parser.add_argument("--only", metavar="TEXT", default="", help="breaks whose name contains this")
     parser.add_argument("--json", action="store_true", help="answer with JSON")
     options = parser.parse_args()
-    chosen = [broken for broken in BREAKS if options.only in broken.name]
+    chosen = [broken for broken in (*BREAKS, *OWNER_BREAKS) if options.only in broken.name]
     outcomes = asyncio.run(run(chosen))
     missed = [outcome for outcome in outcomes if not outcome.noticed]
     if options.json:

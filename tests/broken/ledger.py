@@ -64,7 +64,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="binder without the Attester's key: evidence of another key",
         file="runtime/channel/handshake.py",
-        old="spki_attester=self._spki[about],",
+        old="spki_attester=spki[about],",
         new='spki_attester=b"any",',
         tests=(f"{HANDSHAKE}::test_other_keys_are_another_binder",),
     ),
@@ -151,7 +151,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="a server that does not wait for the client's confirmation",
         file="runtime/channel/handshake.py",
-        old="        return [Send(Message(Kind.EVIDENCE, evidence))]",
+        old="        return [Send(Message(Kind.SIGNATURE if self._side is Side.OWNER else Kind.EVIDENCE, evidence))]",
         new=(
             "        done = Established(session=bytes(16), epoch=0, join_secret=bytes(32), peer_hello=self.peer_hello)\n"
             "        early: list[Step] = [done] if self._side is Side.SERVER else []\n"
@@ -162,7 +162,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="confirmation not compared",
         file="runtime/channel/handshake.py",
-        old="        if not hmac.compare_digest(payload, self._mac(self._side.other)):",
+        old="        if not hmac.compare_digest(payload, self._mac(self.peer_hello.side)):",
         new="        if False:",
         tests=(f"{SESSION}::test_a_wrong_confirmation_ends_it",),
     ),
@@ -190,7 +190,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="the peer is told why",
         file="runtime/channel/messages.py",
-        old='    return code if code in PUBLIC_CODES else "refused"',
+        old='    return code if code in PUBLIC_CODES else _KIND_OF_LIMIT.get(code, "refused")',
         new="    return code + code",
         tests=(f"{SESSION}::test_the_peer_learns_a_code_and_nothing_else",),
     ),

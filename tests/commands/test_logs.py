@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,7 @@ def line(message: str, *args: object, **options: Any) -> dict[str, Any]:
 def test_an_event_has_its_time_level_logger_and_fields() -> None:
     made = line("session refused", fields={"code": "busy", "ports": (1, 2)})
     assert made.pop("time").endswith("+00:00")
+    assert 0 <= time.monotonic() - made.pop("monotonic") < 60
     assert made == {
         "level": "warning",
         "logger": "tunnel.server",
