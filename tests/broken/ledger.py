@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.broken import ledger_channel, ledger_evidence, ledger_machines, ledger_relay
+from tests.broken import ledger_channel, ledger_evidence, ledger_machines, ledger_owner, ledger_relay
 from tests.broken.entry import Break
 
 BREAKS: tuple[Break, ...] = (
     *ledger_evidence.BREAKS,
     *ledger_channel.BREAKS,
+    *ledger_owner.BREAKS,
     *ledger_relay.BREAKS,
     *ledger_machines.BREAKS,
 )

@@ -68,25 +68,4 @@ BREAKS: tuple[Break, ...] = (
         new="            if False:",
         tests=("tests/web/test_documents.py",),
     ),
-    Break(
-        name="a client that meets members inside an owner's stream",
-        file="runtime/tunnel/owner_door.py",
-        old="meets=(Side.OWNER,)",
-        new="meets=(Side.CLIENT, Side.OWNER)",
-        tests=("tests/tunnel/test_owner_door.py",),
-    ),
-    Break(
-        name="false owners in the members' places",
-        file="runtime/tunnel/owner_visits.py",
-        old="        gone = self._proving.add(transport, transport.peer_address)",
-        new="        gone = None",
-        tests=("tests/tunnel/test_owner_visits.py",),
-    ),
-    Break(
-        name="a document that has ended put in force",
-        file="runtime/web/documents.py",
-        old="        if self._clock.now() >= document.expires_at:\n            raise _refuse",
-        new="        if False:\n            raise _refuse",
-        tests=("tests/tunnel/test_document_exchange.py",),
-    ),
 )
