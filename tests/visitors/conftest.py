@@ -1,4 +1,4 @@
-"""A scene per test, on the event loop that production uses when it is installed."""
+"""A scene per test on the stock event loop; one fleet, whose processes use uvloop where it is installed."""
 
 from __future__ import annotations
 
