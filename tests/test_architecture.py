@@ -67,6 +67,8 @@ PURE = (
     "infra/settings.py",
     "infra/zone_file.py",
     "infra/reference_values.py",
+    "infra/changes.py",
+    "infra/meaning.py",
 )
 NOT_PURE = {
     "runtime/attestation/attester/tsm.py": "asks the kernel for reports",

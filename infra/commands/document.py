@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import clock, console, owner_key
-from runtime.documents import dsse, fleet, routes, times
+from infra import changes, clock, console, meaning, owner_key
+from runtime.documents import dsse, fleet, routes, strict_json, times
 from runtime.errors import DocumentError, Problem, UsageError
 
+_MARKS = {"loosens": "LOOSENS ", "tightens": "tightens", "changes": "changes "}
 _SKEW_S = 300  # a peer refuses a document from further in the future
 
 
@@ -32,6 +33,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--in", dest="source", type=Path, required=True, metavar="FILE", help="the unsigned document"
     )
+    parser.add_argument("--check", action="store_true", help="name all that is wrong or cannot work; exit 2")
+    parser.add_argument("--diff", type=Path, metavar="FILE", help="what changes from that unsigned document")
+    parser.add_argument("--explain", action="store_true", help="say in sentences what it accepts")
     parser.add_argument("--routes", action="store_true", help="it is a routes document")
     parser.add_argument("--sign", action="store_true", help="sign it; else it is only checked")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the owner's key, mode 0600")
@@ -51,7 +55,14 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.publish is not None and not arguments.sign:
         message = "--publish without --sign: members accept signed documents only"
         raise UsageError(message)
+    if arguments.routes and (arguments.check or arguments.diff is not None or arguments.explain):
+        message = "--check, --diff and --explain are about fleet documents"
+        raise UsageError(message)
     payload = _bytes(arguments.source)
+    if arguments.check or arguments.diff is not None or arguments.explain:
+        _look(arguments, payload)
+        if not arguments.sign:
+            return
     found = read_routes(payload) if arguments.routes else read_fleet(payload, clock.now())
     if arguments.sign:
         _sign(arguments, payload, found)
@@ -61,6 +72,40 @@ def run(arguments: argparse.Namespace) -> None:
         console.answer(
             ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.summary.items())
         )
+
+
+def _look(arguments: argparse.Namespace, payload: bytes) -> None:
+    """Answer --check, --diff and --explain. Raises: DocumentError."""
+    found = read_fleet(payload, clock.now()) if arguments.check else None
+    document = fleet.read(payload)
+    doubts = meaning.doubts(document) if arguments.check else []
+    differences = _differences(arguments.diff, payload) if arguments.diff is not None else ()
+    sentences = meaning.explain(document) if arguments.explain else []
+    if arguments.json:
+        console.answer_json(
+            {
+                **(found.summary if found is not None else {}),
+                "doubts": [{"path": doubt.path, "message": doubt.message} for doubt in doubts],
+                "changes": [
+                    {"path": change.path, "effect": change.effect, "text": change.text}
+                    for change in differences
+                ],
+                "sentences": sentences,
+            }
+        )
+    else:
+        lines = [f"{_MARKS[change.effect]} {change.text}" for change in differences]
+        if arguments.diff is not None and not differences:
+            lines.append("the two documents say the same")
+        console.answer("\n".join([*sentences, *lines, *map(str, doubts)]) or "nothing is wrong")
+    if doubts:
+        raise DocumentError(fleet.WHAT, doubts, hint="it can be signed so, and then does what this says")
+
+
+def _differences(path: Path, payload: bytes) -> tuple[changes.Change, ...]:
+    before = _bytes(path)
+    fleet.read(before)
+    return changes.changes(strict_json.parse(before, fleet.WHAT), strict_json.parse(payload, fleet.WHAT))
 
 
 def read_fleet(payload: bytes, now: float) -> Read:

@@ -7,10 +7,10 @@ from runtime.attestation.image_policy import Booted
 from runtime.attestation.member_policy import Subject, machine_name
 from runtime.attestation.model import Statement
 from runtime.attestation.tees import MachineClaims
-from runtime.attestation.waivers import WAIVABLE
 from runtime.documents import times
 from runtime.documents.fleet import FleetDocument, Grade
 from runtime.documents.reference_values import FormatValues
+from runtime.documents.waivable import WAIVABLE
 
 IMAGE_WARNING_S = 7 * times.DAY_S  # an image this near its end date is warned about
 _OWNER = "the owner's signature"

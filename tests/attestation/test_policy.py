@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation import statements, verifier, waivers
+from runtime.attestation import statements, verifier
 from runtime.attestation.model import EvidenceRefusedError, TrustRoot
 from runtime.documents import strict_json, times
+from runtime.documents.waivable import WAIVABLE
 from tests.attestation.scene import BINDER, SETTINGS, Scene
 from tests.fakes import snp_report
 from tests.fakes.amd import FakeAmd
@@ -241,7 +242,7 @@ def test_what_says_who_the_peer_is_cannot_be_waived(
     document = {"least_grade": HARDWARE_GRADES} if change.get("document", {}).get("purpose") else {}
     document |= change.get("document", {}) | {"waivers": [waiver(check, member="*")]}
     assert check in scene(**(change | {"document": document})).refuse()
-    assert check not in waivers.WAIVABLE
+    assert check not in WAIVABLE
 
 
 def test_a_waiver_that_can_do_nothing_is_warned_about(scene: Scenes) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.waivers import WAIVABLE
 from runtime.documents import times
+from runtime.documents.waivable import WAIVABLE
 from tests.attestation.platforms import appraise, document, refused
 from tests.fakes import tpm
 from tests.fakes.machines import FakeMachine

@@ -160,3 +160,46 @@ def test_only_the_given_moment_decides(draft: dict[str, Any]) -> None:
         document.read_fleet(payload, issued - 301)
     with pytest.raises(DocumentError, match="which is past"):
         document.read_fleet(payload, issued + 14 * times.DAY_S)
+
+
+def look(tmp_path: Path, value: object, *more: str) -> int:
+    source = tmp_path / "looked-at.json"
+    source.write_text(json.dumps(value))
+    return cli.main(["document", "--in", str(source), *more])
+
+
+def test_explain_says_in_sentences_what_is_accepted(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert look(tmp_path, draft, "--explain") == 0
+    assert "evidence of format azure-tdx is accepted if" in capsys.readouterr().out
+
+
+def test_diff_marks_what_lets_more_in(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "before.json").write_text(json.dumps(draft))
+    assert look(tmp_path, draft, "--diff", str(tmp_path / "before.json")) == 0
+    assert capsys.readouterr().out == "the two documents say the same\n"
+    looser = draft | {"version": 2, "least_grade": draft["least_grade"] | {"client": "N"}}
+    assert look(tmp_path, looser, "--diff", str(tmp_path / "before.json")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["LOOSENS  $.least_grade.client: V → N", "changes  $.version: 1 → 2"]
+    assert look(tmp_path, looser, "--json", "--diff", str(tmp_path / "before.json")) == 0
+    found = json.loads(capsys.readouterr().out)["changes"]
+    assert [change["effect"] for change in found] == ["loosens", "changes"]
+
+
+def test_check_names_what_cannot_work(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert look(tmp_path, draft, "--check") == 2
+    said = capsys.readouterr()
+    assert "has no snp_measurement for azure-snp" in said.out
+    assert "it can be signed so" in said.err
+    draft["reference_values"] = {"gcp-tdx": draft["reference_values"]["gcp-tdx"]}
+    draft["members"] = draft["members"][1:]
+    assert look(tmp_path, draft, "--check") == 0
+    assert capsys.readouterr().out == "nothing is wrong\n"
+    assert look(tmp_path, draft | {"members": []}, "--check") == 2
+    assert look(tmp_path, ROUTES, "--routes", "--check") == 2

@@ -1,0 +1,103 @@
+"""Differences come in words, and what lets more in is marked so."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.changes import Change, changes
+from runtime.documents import fleet
+
+EXAMPLE: dict[str, Any] = json.loads(
+    (Path(fleet.__file__).parent / "examples" / "fleet.json").read_text("utf-8")
+)
+Edit = Callable[[dict[str, Any]], object]
+
+
+def edited(edit: Edit) -> dict[str, Any]:
+    made = copy.deepcopy(EXAMPLE)
+    edit(made)
+    return made
+
+
+def one(edit: Edit) -> Change:
+    (found,) = changes(EXAMPLE, edited(edit))
+    return found
+
+
+def snp(document: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = document["reference_values"]["gcp-snp"]["snp"]
+    return values
+
+
+def tdx(document: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = document["reference_values"]["gcp-tdx"]["tdx"]
+    return values
+
+
+def test_equal_documents_do_not_differ() -> None:
+    assert changes(EXAMPLE, copy.deepcopy(EXAMPLE)) == ()
+    assert changes(EXAMPLE, edited(lambda made: made["members"].reverse())) == ()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda made: snp(made).update(min_guest_svn=-1),
+        lambda made: snp(made)["products"]["Milan"]["min_tcb"].update(snp=23),
+        lambda made: snp(made)["guest_policy"].update(cxl="allowed"),
+        lambda made: snp(made).update(platform_require=[]),
+        lambda made: snp(made)["report_versions"].append(2),
+        lambda made: snp(made).update(provisional_firmware=True),
+        lambda made: tdx(made).update(statuses=["UpToDate", "OutOfDate"]),
+        lambda made: tdx(made).update(out_of_date_grace_days=9),
+        lambda made: tdx(made).update(min_evaluation_number=18),
+        lambda made: tdx(made).update(xfam_allowed="0x702e7"),
+        lambda made: tdx(made)["allow"].append("pks"),
+        lambda made: made["least_grade"].update(client="N"),
+        lambda made: made.update(purpose="test"),
+        lambda made: made["images"][0].update(not_after="2027-03-01T00:00:00Z"),
+        lambda made: made["firmware"].append(made["firmware"][0] | {"value": "ab" * 48}),
+        lambda made: made["members"].append(made["members"][0] | {"name": "aws-2"}),
+        lambda made: made["members"][1]["hostnames"].append("other.example.com"),
+        lambda made: made["reference_values"].update({"aws-nitrotpm": {"nitrotpm": {}}}),
+        lambda made: made["waivers"].append(
+            {"name": "w", "check": "snp.version", "member": "*", "reason": "old host", "not_after": "x"}
+        ),
+    ],
+)
+def test_what_lets_more_in_is_marked(edit: Edit) -> None:
+    assert one(edit).effect == "loosens"
+    (back,) = changes(edited(edit), EXAMPLE)
+    assert back.effect == "tightens"
+
+
+@pytest.mark.parametrize(
+    ("edit", "effect"),
+    [
+        (lambda made: snp(made).update(required_mitigations="0x1"), "tightens"),
+        (lambda made: snp(made)["guest_policy"].update(min_abi="1.0"), "tightens"),
+        (lambda made: tdx(made).update(mrseam=["ab" * 48]), "tightens"),
+        (lambda made: snp(made)["products"]["Milan"].update(opt_in=None), "tightens"),
+        (lambda made: made["reference_values"]["gcp-tdx"]["gce"].update(endorsed_firmware=None), "tightens"),
+        (lambda made: tdx(made).update(sept_ve_disable=False), "changes"),
+        (lambda made: tdx(made).update(mrowner="ab" * 48), "changes"),
+        (lambda made: made.update(version=2), "changes"),
+        (lambda made: made["members"][0].update(settings_sha256="ab" * 32), "changes"),
+        (lambda made: made["images"][0]["measurements"].pop("rtmr1"), "tightens"),
+    ],
+)
+def test_other_ways(edit: Edit, effect: str) -> None:
+    assert one(edit).effect == effect
+
+
+def test_the_words_name_the_place_and_both_values() -> None:
+    change = one(lambda made: snp(made)["products"]["Milan"]["min_tcb"].update(snp=23))
+    assert change.text == "$.reference_values.gcp-snp.snp.products.Milan.min_tcb.snp: 24 → 23"
+    member = one(lambda made: made["members"].append(made["members"][1] | {"name": "client-2"}))
+    assert member.text.startswith("member client-2 is new: a client on gcp_instance_id 1234567890123456789")

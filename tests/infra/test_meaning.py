@@ -1,0 +1,121 @@
+"""A document in sentences; what is valid and cannot work is named."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import meaning
+from runtime.documents import fleet
+
+EXAMPLE: dict[str, Any] = json.loads(
+    (Path(fleet.__file__).parent / "examples" / "fleet.json").read_text("utf-8")
+)
+
+
+def read(edit: Callable[[dict[str, Any]], object] = bool) -> fleet.FleetDocument:
+    made = copy.deepcopy(EXAMPLE)
+    edit(made)
+    return fleet.read(json.dumps(made).encode())
+
+
+def test_everything_that_is_accepted_is_said() -> None:
+    text = "\n".join(meaning.explain(read()))
+    for words in (
+        "fleet example, version 1, for production: hardware roots only",
+        "member client-1 is a client on gcp_instance_id 1234567890123456789",
+        "and may publish app.example.com, *.dev.example.com",
+        "evidence of format gcp-tdx is accepted if",
+        "Intel says UpToDate of the platform",
+        "known to be weak, accepted because: AWS offers",
+        "a VLEK signed the report, a VLEK of CN=cc-us-east-2.amazonaws.com",
+        "AWS' certificate names us-east-2, and the document is at most 300 s old",
+        "Microsoft's certificates of the attestation key came along",
+        "Google's launch endorsement names it, version 1 or later",
+        "the TDX module is one that Intel signs",
+    ):
+        assert words in text, words
+
+
+def test_waivers_tests_and_grace_are_said() -> None:
+    def edit(made: dict[str, Any]) -> None:
+        made["purpose"] = "test"
+        made["reference_values"] = {
+            "qemu-tpm": {"qemu": {"event_log": "required"}},
+            "gcp-tdx": made["reference_values"]["gcp-tdx"],
+        }
+        made["reference_values"]["gcp-tdx"]["tdx"] |= {"out_of_date_grace_days": 9, "mrseam": ["ab" * 48]}
+        made["waivers"] = [
+            {
+                "name": "w",
+                "check": "tcb.status",
+                "member": "*",
+                "reason": "the host is being updated",
+                "not_after": "2026-12-01T00:00:00Z",
+            }
+        ]
+
+    text = "\n".join(meaning.explain(read(edit)))
+    for words in (
+        "simulated TEEs and software TPMs pass",
+        "the event log came along",
+        "has said OutOfDate for at most 9 days",
+        "the TDX module is one of 1 listed",
+        "waiver w: check tcb.status may fail for every member until 2026-12-01T00:00:00Z",
+    ):
+        assert words in text, words
+
+
+def doubts(edit: Callable[[dict[str, Any]], object] = bool) -> str:
+    return "\n".join(map(str, meaning.doubts(read(edit))))
+
+
+def test_what_cannot_work_is_named() -> None:
+    said = doubts()
+    assert "has no snp_measurement for azure-snp: its evidence is refused" in said
+    assert "gcp-tdx: its grade is V" not in said
+    assert "has no mrtd for gcp-tdx" not in said, "Google's endorsement stands for it"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (
+            lambda made: made["reference_values"].pop("aws-snp-nitrotpm"),
+            "aws-1 is refused: no reference_values",
+        ),
+        (lambda made: made["firmware"].pop(2), "has no rtmr0 for gcp-tdx: its grade is V, not H"),
+        (
+            lambda made: made["images"][0]["measurements"].pop("rtmr2"),
+            "none has rtmr2, which evidence of gcp-tdx has to show",
+        ),
+        (
+            lambda made: made["reference_values"]["gcp-tdx"]["gce"].update(projects=[], zones=[]),
+            "zones: is empty, which accepts none",
+        ),
+        (
+            lambda made: made["images"][0].update(not_after="2026-01-01T00:00:00Z"),
+            "0.1.0 ended before the document begins",
+        ),
+        (
+            lambda made: made["waivers"].append(
+                {
+                    "name": "w",
+                    "check": "snp.vmpl",
+                    "member": "*",
+                    "reason": "cannot be waived",
+                    "not_after": "2026-01-01T00:00:00Z",
+                }
+            ),
+            "snp.vmpl does not exist or cannot be waived",
+        ),
+    ],
+)
+def test_one_doubt_each(edit: Callable[[dict[str, Any]], object], words: str) -> None:
+    assert words in doubts(edit)
+    assert words not in doubts()
