@@ -98,7 +98,8 @@ def _format(document: FleetDocument, name: str, rules: FormatValues) -> Iterator
         yield from _tdx(rules.tdx)
     if rules.nitrotpm is not None:
         regions = ", ".join(sorted(rules.nitrotpm.regions))
-        yield f"AWS' certificate names {regions}, and the document is at most {rules.nitrotpm.max_age_s} s old"
+        age = rules.nitrotpm.max_age_s
+        yield f"AWS' certificate names {regions}, and the document is at most {age} s old"
     if rules.azure is not None:
         yield f"the serial console is {'as it may be' if rules.azure.console_allowed else 'off'}"
         yield _presence(
