@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,14 +26,14 @@ FORMATS = ["aws-snp-nitrotpm", "azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx", "
 
 def paths(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Name every member and item of a document, however deep."""
-    keys: list[str | int] = []
+    entries: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
-        keys = list(value)
+        entries = list(cast("dict[str | int, Any]", value).items())
     elif isinstance(value, list):
-        keys = list(range(len(value)))
-    for key in keys:
+        entries = list(enumerate(cast("list[Any]", value)))
+    for key, entry in entries:
         yield (*here, key)
-        yield from paths(value[key], (*here, key))
+        yield from paths(entry, (*here, key))
 
 
 def without(document: Mapping[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:

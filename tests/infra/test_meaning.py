@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -49,7 +49,8 @@ def test_waivers_tests_and_grace_are_said() -> None:
             "qemu-tpm": {"qemu": {"event_log": "required"}},
             "gcp-tdx": made["reference_values"]["gcp-tdx"],
         }
-        made["reference_values"]["gcp-tdx"]["tdx"] |= {"out_of_date_grace_days": 9, "mrseam": ["ab" * 48]}
+        changed: dict[str, Any] = {"out_of_date_grace_days": 9, "mrseam": ["ab" * 48]}
+        cast("dict[str, Any]", made["reference_values"]["gcp-tdx"]["tdx"]).update(changed)
         made["waivers"] = [
             {
                 "name": "w",
