@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees import MachineClaims
+from runtime.attestation.tees.composites.claims import BootRegisters
+from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.documents import times
 from runtime.documents.fleet import FleetDocument
 from runtime.documents.reference_values import FormatValues, Image
@@ -33,10 +35,10 @@ def check(
 ) -> Booted:
     """Note every check of image and firmware."""
     if claims.registers is not None:
-        image = _check_registers(findings, claims, document, now)
-        _check_secure_boot(findings, claims, document, now)
+        image = _check_registers(findings, claims.registers, document, now)
+        _check_secure_boot(findings, claims.format, claims.registers, document, now)
     elif claims.tdx is not None:
-        image = _check_rtmrs(findings, claims, document, now)
+        image = _check_rtmrs(findings, claims.tdx, document, now)
     else:
         return Booted(image=_check_launch(findings, claims, document, now), rtmr0_pinned=False)
     _check_firmware(findings, claims, document, values, now)
@@ -55,11 +57,8 @@ def listed(document: FleetDocument, form: str, register: str, value: bytes) -> l
 
 
 def _check_registers(
-    findings: Findings, claims: MachineClaims, document: FleetDocument, now: int
+    findings: Findings, registers: BootRegisters, document: FleetDocument, now: int
 ) -> Image | None:
-    registers = claims.registers
-    if registers is None:  # the caller has looked
-        return None
     names = {4: f"pcr4_{registers.bank}", 11: f"pcr11_{registers.bank}"}
     found = {index: registers.values.get(index, b"") for index in names}
     for index in _OUTSIDE:
@@ -94,13 +93,9 @@ def document_values(document: FleetDocument, name: str) -> list[bytes]:
     return [image.registers[name] for image in document.reference_values.images if name in image.registers]
 
 
-def _check_rtmrs(
-    findings: Findings, claims: MachineClaims, document: FleetDocument, now: int
-) -> Image | None:
-    if claims.tdx is None:  # the caller has looked
-        return None
+def _check_rtmrs(findings: Findings, td: TdxClaims, document: FleetDocument, now: int) -> Image | None:
     images = document.reference_values.images
-    _, first, second, _ = claims.tdx.report.rtmrs
+    _, first, second, _ = td.report.rtmrs
     return _find(
         findings,
         document,
@@ -167,17 +162,16 @@ def _check_date(findings: Findings, name: str, ends: list[int], now: int) -> Non
     )
 
 
-def _check_secure_boot(findings: Findings, claims: MachineClaims, document: FleetDocument, now: int) -> None:
-    registers = claims.registers
-    if registers is None:  # the caller has looked
-        return
+def _check_secure_boot(
+    findings: Findings, form: str, registers: BootRegisters, document: FleetDocument, now: int
+) -> None:
     register, value = f"pcr7_{registers.bank}", registers.values.get(7, b"")
-    ends = listed(document, claims.format, register, value)
+    ends = listed(document, form, register, value)
     findings.require(
         bool(ends),
         "firmware.pcr7",
         Reason.MEASUREMENT,
-        expected=_show(_accepted(document, claims.format, register)),
+        expected=_show(_accepted(document, form, register)),
         actual=value.hex() or "no such register",
         source=registers.source,
         remedy=f'list the Secure Boot policy of this platform in firmware, as register "{register}"',

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from runtime.documents import times
 from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.scene import Scene
 from tests.fakes.machines import FakeMachine
 
 REGISTERS = {"azure-snp": 32, "gcp-snp": 32, "qemu-tpm": 32, "aws-snp-nitrotpm": 48, "aws-nitrotpm": 48}
@@ -96,3 +97,25 @@ def test_old_firmware(platforms: Mapping[str, FakeMachine]) -> None:
             if entry["register"] == register:
                 entry["not_after"] = times.show(platforms[form].now - 1)
         assert set(refused(platforms[form], fleet)) == {"firmware.date"}
+
+
+def test_a_report_alone_covers_image_or_firmware(scene: Callable[..., Scene]) -> None:
+    assert scene().accept().image == "test-image"
+    assert scene(fields={"measurement": b"\x12" * 48}).refuse() == {"measurement.known", "image.measured"}
+
+
+def test_a_nitrotpm_alone_has_no_firmware_to_list(platforms: Mapping[str, FakeMachine]) -> None:
+    assert appraise(platforms["aws-nitrotpm"]).image == "test-image"
+
+
+def test_an_endorsement_stands_for_an_entry(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    for least, good in ((2, True), (3, False)):
+        values = {"gce": {"endorsed_firmware": {"min_svn": least}}}
+        fleet = document(machine, firmware={"mrtd": None}, values=values)
+        if good:
+            assert appraise(machine, fleet).image == "test-image"
+        else:
+            failed = refused(machine, fleet)
+            assert set(failed) == {"firmware.measurement"}
+            assert "Google endorses version 2" in failed["firmware.measurement"].actual

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 import pytest
 
 from runtime.documents import settings
 from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.scene import Scene
+from tests.fakes.amd import CSP_ID, FakeAmd
 from tests.fakes.machines import SETTINGS, FakeMachine
 
 BANKS: Mapping[str, settings.Bank] = {
@@ -74,3 +76,19 @@ def test_azure_spells_one_machine_in_both_cases(platforms: Mapping[str, FakeMach
         instance = {"kind": "azure_vm_unique_id", "value": value(platforms["azure-tdx"].instance["value"])}
         fleet = document(platforms["azure-tdx"], member={"instance": instance})
         assert appraise(platforms["azure-tdx"], fleet).member == "client-1"
+
+
+def test_a_report_alone_names_its_chip_and_its_hosts_word(scene: Callable[..., Scene]) -> None:
+    made = scene()
+    assert made.accept().instance == made.chip.chip_id.hex()
+    assert scene(fields={"host_data": bytes(32)}).refuse() == {"settings.digest"}
+    assert scene(member={"chip_id": b"\x01" * 64}).refuse() == {"member.instance"}
+    grades = dict.fromkeys(("server", "client", "key_receiver"), "N")
+    production = {"purpose": "production", "least_grade": grades}
+    assert "settings.register" in scene(document=production).refuse()
+
+
+def test_a_vlek_names_no_chip(amd: FakeAmd, scene: Callable[..., Scene]) -> None:
+    chip = amd.chip("nowhere", "Milan", signer="vlek", days=3650)
+    values = {"signers": ["vlek"], "csp_ids": [CSP_ID]}
+    assert scene(chip=chip, snp=values).refuse() == {"member.instance"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -28,9 +28,11 @@ def paths(value: Any, here: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
     """Name every member and item of a document, however deep."""
     entries: list[tuple[str | int, Any]] = []
     if isinstance(value, dict):
-        entries = list(cast("dict[str | int, Any]", value).items())
+        members: dict[str, Any] = value
+        entries += members.items()
     elif isinstance(value, list):
-        entries = list(enumerate(cast("list[Any]", value)))
+        items: list[Any] = value
+        entries += enumerate(items)
     for key, entry in entries:
         yield (*here, key)
         yield from paths(entry, (*here, key))
