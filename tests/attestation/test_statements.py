@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from runtime.attestation import known_weak
-from tests.attestation.platforms import appraise, as_hardware
+from runtime.documents import times
+from tests.attestation.platforms import appraise, as_hardware, document
+from tests.attestation.scene import Scene
+from tests.fakes import intel, machines, td_machine
+from tests.fakes.intel_certificates import COMPONENTS
 from tests.fakes.machines import FakeMachine
 
 SOURCES = {  # format -> who measured the image, the settings, and names the machine
@@ -53,3 +57,59 @@ def test_a_known_weak_product_is_repeated(platforms: Mapping[str, FakeMachine]) 
     for form, weak in (("gcp-snp", True), ("azure-snp", False), ("gcp-tdx", False)):
         result = appraise(platforms[form])
         assert any(milan.citation in warning for warning in result.warnings) is weak
+
+
+def test_a_report_alone_is_its_hosts_word(scene: Callable[..., Scene]) -> None:
+    said = {row.claim: row.measured_by for row in scene().accept().statements}
+    assert said["settings"] == "host (HOST_DATA) (test root)"
+    assert said["connection"] == "simulated TEE (test root)"
+    assert any("the host wrote their digest" in gap for gap in scene().accept().not_proven)
+    bare = scene(endorsements={"crl": None}, snp={"revocation": "when_present"}).accept()
+    assert any("AMD did not revoke" in gap for gap in bare.not_proven)
+
+
+def test_what_ends_soon_or_does_nothing_is_warned_about(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    waiver = {
+        "name": "useless",
+        "check": "td.debug",
+        "member": "*",
+        "reason": "nobody may waive this",
+        "not_after": times.show(machine.now + 60),
+    }
+    soon = document(machine, waivers=[waiver])
+    soon["images"][0]["not_after"] = times.show(machine.now + 60)
+    soon["expires_at"] = times.show(machine.now + 60)
+    text = "\n".join(appraise(machine, soon).warnings)
+    for words in ("past half of its life", "roll out the next", "waiver useless does nothing"):
+        assert words in text
+
+
+def test_an_image_that_nobody_knows_is_said(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    waiver = {
+        "name": "new-image",
+        "check": "image.rtmr1",
+        "member": "*",
+        "reason": "not baked by us yet",
+        "not_after": times.show(machine.now + 60),
+    }
+    fleet = document(machine, measurements={"rtmr1": None}, waivers=[waiver])
+    result = appraise(machine, fleet)
+    assert result.image is None
+    assert any("which image runs" in gap for gap in result.not_proven)
+
+
+def test_a_key_without_certificates_and_days_of_grace(platforms: Mapping[str, FakeMachine]) -> None:
+    azure = platforms["azure-snp"]
+    optional = document(azure, values={"azure": {"ak_certificates": "when_present"}})
+    result = appraise(azure, optional, endorsements=dict.fromkeys(machines.AK_PATH))
+    assert any("Microsoft certified" in gap for gap in result.not_proven)
+    machine = platforms["gcp-tdx"]
+    level = intel.platform_level("OutOfDate", COMPONENTS)
+    late = {"tdx_collateral": td_machine.collateral(tcb_info=intel.tcb_info(tcbLevels=[level]))}
+    fleet = document(machine, values={"tdx": {"out_of_date_grace_days": 80}})
+    assert any("days of grace" in line for line in appraise(machine, fleet, endorsements=late).warnings)
+    unpinned = document(machine, firmware={"rtmr0": None})
+    gaps = appraise(machine, unpinned, roots=as_hardware(machine.roots)).not_proven
+    assert any("ACPI tables" in gap for gap in gaps)

@@ -6,13 +6,40 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tests.corpus import cases
-from tests.fuzz import azure, channel, documents, eventlog, nitro, planted, snp, tdx, tpm, tunnel, x509
+from tests.fuzz import (
+    azure,
+    channel,
+    composites,
+    documents,
+    eventlog,
+    google,
+    nitro,
+    planted,
+    snp,
+    tdx,
+    tpm,
+    tunnel,
+    x509,
+)
 from tests.fuzz.target import Target
 
 TARGETS: Mapping[str, Target] = MappingProxyType(
     {
         target.name: target
-        for module in (snp, x509, tdx, tpm, eventlog, azure, nitro, documents, channel, tunnel)
+        for module in (
+            snp,
+            x509,
+            tdx,
+            tpm,
+            eventlog,
+            azure,
+            nitro,
+            google,
+            composites,
+            documents,
+            channel,
+            tunnel,
+        )
         for target in module.TARGETS
     }
 )
