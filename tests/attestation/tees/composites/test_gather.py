@@ -98,3 +98,25 @@ def test_nothing_is_held_that_is_not_there() -> None:
     assert gather.held(Findings(), 7) == 7
     with pytest.raises(MalformedError):
         gather.held(Findings(), None)
+
+
+@pytest.mark.parametrize("form", ["aws-snp-nitrotpm", "azure-snp", "gcp-snp", "gcp-tdx", "qemu-tpm"])
+def test_parts_logs_and_endorsements_are_tried_where_they_came_along(
+    platforms: Mapping[str, FakeMachine], form: str
+) -> None:
+    machine = platforms[form]
+    assert appraise(machine).image == "test-image"
+    fewer: dict[str, None] = dict.fromkeys(("event_log", "launch_endorsement"))
+    if form == "qemu-tpm":
+        optional = document(machine, values={"qemu": {"event_log": "when_present"}})
+        assert appraise(machine, optional, endorsements=fewer).image == "test-image"
+    else:
+        assert appraise(machine, endorsements=fewer).image == "test-image"
+
+
+def test_a_key_that_nobody_vouches_for(platforms: Mapping[str, FakeMachine]) -> None:
+    none: dict[str, None] = dict.fromkeys(("ak_certificate", "ak_authority_1", "ak_root"))
+    assert set(refused(platforms[GCP], endorsements=none)) == {"endorsements.ak_certificate"}
+    wrong = {"launch_endorsement": b"\x0a\x00\x12\x00"}
+    with pytest.raises(MalformedError):
+        appraise(platforms[GCP], endorsements=wrong)
