@@ -13,7 +13,7 @@ TESTS  ?= tests --ignore tests/visitors --ignore tests/vm
 CHECKED := runtime infra images tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz coverage
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview bench visitors autobahn fmt lock broken fuzz coverage mutants
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -48,6 +48,9 @@ check: setup ## format, lint, types, import contracts, the house's rules
 
 broken: setup ## break each defence once, in a copy, to see that its test notices (four minutes)
 	@$(BIN)/python -m tests.broken
+
+mutants: setup ## one small change at a time of what decides has to be noticed (an hour; MODULE=path MINUTES=)
+	@$(BIN)/python -m tests.mutants $(addprefix --module ,$(MODULE)) $(addprefix --minutes ,$(MINUTES)) $(ARGS)
 
 coverage: setup ## lines and branches of each pure module by its own test alone (MODULE=part of a name)
 	@$(BIN)/python -m tests.coverage_alone $(addprefix --module ,$(MODULE)) $(ARGS)

@@ -92,3 +92,11 @@ def test_a_tied_nonce_commits_to_label_binder_and_report() -> None:
     for size in (0, 63, 65):
         with pytest.raises(MalformedError):
             tied_qualifying(bytes(size), report)
+
+
+def test_labels_are_those_of_the_protocol() -> None:
+    assert {label.name: label.value for label in Label} == {
+        "CHANNEL": b"tunnel-binder-channel-v1",
+        "ENDPOINT": b"tunnel-binder-endpoint-v1",
+        "OWNER": b"tunnel-binder-owner-v1",
+    }

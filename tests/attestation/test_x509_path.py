@@ -11,11 +11,11 @@ from typing import Any, Literal
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation import x509_path
+from runtime.attestation import der_parts, x509_path
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees.snp import cert_table
 from runtime.attestation.x509_path import Names, Path
@@ -183,3 +183,52 @@ def test_hostile_bytes_are_read_or_malformed(amd: FakeAmd, name: str, where: flo
         x509_path.load_crl(wrong) if name == "crl" else x509_path.load(wrong, name)
     except MalformedError:
         return
+
+
+def test_an_authority_is_read_as_any_certificate(amd: FakeAmd) -> None:
+    der = amd.certificate("ark", "Genoa")
+    assert x509_path.load_authority(der, "root") == x509_path.load(der, "root")
+    assert x509_path.load_authority(der, "root") is x509_path.load_authority(der, "root")
+
+
+def test_a_root_is_pinned_by_its_hash(amd: FakeAmd) -> None:
+    root = x509_path.load(amd.certificate("ark", "Genoa"), "root")
+    findings = Findings()
+    assert x509_path.pinned(findings, root, amd.roots()) == amd.root("Genoa")
+    assert findings.failed() == ()
+    assert x509_path.pinned(findings, root, (amd.root("Milan"),)) is None
+    assert x509_path.pinned(findings, root, ()) is None
+    assert [(check.id, check.expected[:5]) for check in findings.failed()] == [
+        ("chain.root", "Milan"),
+        ("chain.root", "no ro"),
+    ]
+
+
+def test_a_key_of_another_kind_made_no_pss_signature() -> None:
+    key = ec.generate_private_key(ec.SECP384R1()).public_key()
+    assert not x509_path.verifies(key, b"signature", b"message")
+
+
+def test_a_list_is_bounded_before_it_is_read(amd: FakeAmd) -> None:
+    with pytest.raises(MalformedError, match="is 65537 bytes, want at most 65536"):
+        x509_path.load_crl(bytes(64 * 1024 + 1))
+
+
+def test_a_list_has_to_say_when_the_next_one_comes(amd: FakeAmd) -> None:
+    data = amd.crl("Genoa")
+    tbs = x509.load_der_x509_crl(data).tbs_certlist_bytes
+    content = tbs[der_parts._inside(tbs, 0) :]
+    second = content.rindex(b"\x17\x0d", 0, content.rindex(b"\x17\x0d") + 15)  # the second UTCTime
+    shorter = content[:second] + content[second + 15 :]
+    body = b"\x30\x82" + len(shorter).to_bytes(2, "big") + shorter + data[4 + len(tbs) :]
+    with pytest.raises(MalformedError, match="does not say when the next one comes"):
+        x509_path.load_crl(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+
+
+def test_serials_are_looked_up_in_the_list(amd: FakeAmd) -> None:
+    serials = x509_path.load_crl(amd.crl("Genoa", [5, 2**100])).serials
+    assert 5 in serials
+    assert 2**100 in serials
+    assert 6 not in serials
+    assert 0 not in serials
+    assert -5 in serials  # no certificate may have it

@@ -16,7 +16,16 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.attestation import x509_path
-from runtime.attestation.model import Claims, EndorsementRef, Evidence, Findings, Reason, Tcb, TrustRoot
+from runtime.attestation.model import (
+    Claims,
+    EndorsementRef,
+    Evidence,
+    EvidenceRefusedError,
+    Findings,
+    Reason,
+    Tcb,
+    TrustRoot,
+)
 from runtime.attestation.tees.snp import cert_table, report, vek
 from runtime.attestation.tees.snp.report import Report
 from runtime.attestation.x509_path import Names, Path, RevocationList
@@ -62,9 +71,9 @@ class SnpTee:
         _check_signature(findings, path, parsed)
         # 6. The leaf was made for this product, chip or cloud, and firmware.
         tcbs = _check_leaf(findings, path, parsed, product)
+        if root is None:  # a failed check says why; everything hangs on it
+            raise EvidenceRefusedError(findings.failed())
         findings.settle()
-        if root is None:  # unreachable after settle(); said again because everything hangs on it
-            raise MalformedError("SNP endorsements", "have no pinned root")
         return _claims(parsed, product, root, tcbs, path, crl)
 
 
@@ -136,9 +145,8 @@ def _product(findings: Findings, parsed: Report, root: TrustRoot | None) -> SnpP
         source="the pinned root",
         remedy="offer the chain of the chip's own product line",
     )
-    if signed is None:
-        findings.settle()
-        raise MalformedError("SNP report", "has no product")  # unreachable: one of the checks failed
+    if signed is None:  # a failed check says why: of the product, or of the root that would have told it
+        raise EvidenceRefusedError(findings.failed())
     return signed
 
 

@@ -180,3 +180,9 @@ def test_signature_needs_this_key_on_this_curve() -> None:
     assert not report.signed_by(parsed, ec.generate_private_key(ec.SECP256R1()).public_key())
     zero = report.parse(made()[:0x2A0] + bytes(1184 - 0x2A0))
     assert not report.signed_by(zero, KEY.public_key())
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_debug_is_a_bit_of_the_policy(debug: bool) -> None:
+    policy = snp_report.POLICY | (report.POLICY_DEBUG if debug else 0)
+    assert report.parse(made(policy=policy)).debug is debug

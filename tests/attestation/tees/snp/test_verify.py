@@ -241,6 +241,18 @@ def test_revocation(amd: FakeAmd) -> None:
     assert verify(amd, changed(evidence, crl=other)).revocation_checked
 
 
+def test_a_vek_that_amd_signed_and_that_says_nothing_is_malformed(amd: FakeAmd) -> None:
+    with pytest.raises(MalformedError, match="extension"):
+        verify(amd, amd.chip("genuine", extensions={"3.8": None}).evidence())
+
+
+def test_a_version_2_report_under_no_pinned_root_has_no_product(amd: FakeAmd) -> None:
+    evidence = amd.chip("genuine", "Milan").evidence(version=2)
+    with pytest.raises(EvidenceRefusedError) as caught:
+        SnpTee().verify(evidence, (), NOW)
+    assert [check.id for check in caught.value.checks] == ["chain.root"]
+
+
 def test_everything_wrong_is_listed_together(amd: FakeAmd) -> None:
     chip = amd.chip("shape", days=1, issuer_key=amd.keys["ark"], subject="SEV-OTHER")
     failed = refused(amd, chip.evidence(chip_id=b"\1" * 64))
