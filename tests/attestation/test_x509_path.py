@@ -23,6 +23,7 @@ from runtime.errors import MalformedError
 from tests.fakes import amd_certificates
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
+from tests.fakes.tpm_certificates import element
 
 NAMES = Names(root="ARK-Genoa", intermediate="SEV-Genoa", leaf="SEV-VCEK")
 
@@ -220,9 +221,9 @@ def test_a_list_has_to_say_when_the_next_one_comes(amd: FakeAmd) -> None:
     content = tbs[der_parts._inside(tbs, 0) :]
     second = content.rindex(b"\x17\x0d", 0, content.rindex(b"\x17\x0d") + 15)  # the second UTCTime
     shorter = content[:second] + content[second + 15 :]
-    body = b"\x30\x82" + len(shorter).to_bytes(2, "big") + shorter + data[4 + len(tbs) :]
+    body = element(0x30, shorter) + data[4 + len(tbs) :]
     with pytest.raises(MalformedError, match="does not say when the next one comes"):
-        x509_path.load_crl(b"\x30\x82" + len(body).to_bytes(2, "big") + body)
+        x509_path.load_crl(element(0x30, body))
 
 
 def test_serials_are_looked_up_in_the_list(amd: FakeAmd) -> None:
