@@ -31,7 +31,8 @@ def appraise(booted: Booted, document: dict[str, Any], now: int | None = None, *
     """Hold the server's recorded evidence against a document. Raises: EvidenceRefusedError."""
     answer = booted.evidence
     digest = changes.get("settings_digest", answer.settings_digest)
-    binder = endpoint_binder(spki=answer.spki, nonce=answer.nonce, settings_digest=digest)
+    bound = changes.get("bound_digest", digest)  # what the attacker's own machine put into its binder
+    binder = endpoint_binder(spki=answer.spki, nonce=answer.nonce, settings_digest=bound)
     request = AppraisalRequest(
         evidence=answer.evidence,
         binder=binder,
@@ -127,10 +128,12 @@ def test_the_previous_generation_is_refused_after_its_end(booted: Booted) -> Non
 
 
 def test_swapped_settings_are_refused(booted: Booted) -> None:
-    """The evidence of one machine with the digest of other settings that the document knows."""
+    """A machine that says it booted with another member's settings: in its binder too, or not."""
     other = hashlib.sha256(booted.fleet.client).digest()
-    found = refusal(booted, booted.document, settings_digest=other)
-    assert any("settings" in one or "binding" in one or "quote" in one for one in found), found
+    assert "quote.qualifying_data" in refusal(booted, booted.document, settings_digest=other, role="client")
+    bound = booted.evidence.settings_digest
+    found = refusal(booted, booted.document, settings_digest=other, bound_digest=bound, role="client")
+    assert {"settings.register", "member.instance"} <= found
 
 
 def test_settings_nobody_listed_are_nobody(booted: Booted) -> None:
