@@ -27,8 +27,9 @@ from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
-from runtime.commands import logs, member, status, verify
-from runtime.commands.evidence import read
+from runtime.commands import endorsements, logs, member, status, verify
+from runtime.commands.evidence import collect, inspect, observe, read
+from runtime.commands.evidence import verify as evidence_verify
 from runtime.documents import settings as settings_document
 from runtime.documents.settings import Settings
 from runtime.errors import DocumentError, TunnelError, UsageError
@@ -140,12 +141,61 @@ def _parser() -> argparse.ArgumentParser:
     )
     status.add_arguments(telling)
     telling.set_defaults(verb=lambda options: status.verb(options, HARDWARE_ROOTS))
+    endorsing = verbs.add_parser(
+        "endorsements",
+        help="what endorsers say of a fleet's machines, in one file",
+        description=endorsements.__doc__,
+    )
+    endorsements.add_arguments(endorsing)
+    endorsing.set_defaults(verb=_endorsements)
     _evidence(verbs.add_parser("evidence", help="evidence of a member"))
     return parser
 
 
+def _now() -> int:
+    return TrustedClock(config.BUILD_TIME).now()
+
+
+def _web() -> HttpWeb:
+    return HttpWeb(wall=TrustedClock(config.BUILD_TIME).now)
+
+
+def _collect(options: argparse.Namespace) -> None:
+    endorser = Endorser(web=_web(), cache=Cache(ENDORSEMENTS), now=TrustedClock(config.BUILD_TIME).now)
+    collect.verb(options, EndorsedAttester(choose(Machine()), endorser, PublishedBundle(())), _now())
+
+
+def _verify_evidence(options: argparse.Namespace) -> None:
+    evidence_verify.verb(options, HARDWARE_ROOTS, _now())
+
+
+def _observe(options: argparse.Namespace) -> None:
+    observe.verb(options, HARDWARE_ROOTS, _now())
+
+
+def _endorsements(options: argparse.Namespace) -> None:
+    if options.endorsements_verb == "bundle":
+        endorsements.make(options, _web(), _now())
+    else:
+        endorsements.check(options, _now())
+
+
 def _evidence(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
+    for name, words, module, run in (
+        ("collect", "this machine's evidence, into a file", collect, _collect),
+        ("inspect", "show what evidence says, unverified", inspect, inspect.verb),
+        (
+            "verify",
+            "say who vouches for what, and whether the owner accepts it",
+            evidence_verify,
+            _verify_evidence,
+        ),
+        ("observe", "show a new platform's values for the owner to sign", observe, _observe),
+    ):
+        verb = verbs.add_parser(name, help=words, description=module.__doc__)
+        module.add_arguments(verb)
+        verb.set_defaults(verb=run)
     reading = verbs.add_parser(
         "read", help="fresh evidence of a member, appraised here", description=read.__doc__
     )

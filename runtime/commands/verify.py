@@ -65,7 +65,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     except OSError as error:
         message = f"the fleet document cannot be read: {error}"
         raise UsageError(message) from error
-    host, port = _address(options.address)
+    host, port = address(options.address)
     result = asyncio.run(attest(host, port, envelope, keys, roots))
     if options.json:
         print(json.dumps({"ok": True, "address": options.address, **explanation.accepted(result)}, indent=2))
@@ -144,7 +144,7 @@ def _answer(raw: bytes, nonce: bytes, certificate: bytes) -> Answer:
     return Answer(evidence=evidence, settings_digest=settings_digest, spki=spki, nonce=nonce)
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
         return text.strip("[]"), 443

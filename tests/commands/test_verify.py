@@ -192,13 +192,13 @@ async def test_no_answer_is_unreachable(
     ],
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
-    assert verify._address(text) == address
+    assert verify.address(text) == address
 
 
 @pytest.mark.parametrize("text", ["192.0.2.1:0", "192.0.2.1:65536", "192.0.2.1:x", "192.0.2.1:²"])
 def test_bad_addresses(text: str) -> None:
     with pytest.raises(UsageError):
-        verify._address(text)
+        verify.address(text)
 
 
 def options(tmp_path: Path, **changes: Any) -> argparse.Namespace:

@@ -1,0 +1,142 @@
+"""`tunnel endorsements bundle|check`: what endorsers say of a fleet's machines, in one file. I/O.
+
+`bundle` takes evidence that `tunnel evidence collect` wrote on each machine, asks the endorsers for what it
+lacks, and writes the answers into a file to publish beside the fleet document. `check` says of such a file
+what is in it and until when each item is good; a stale one fails, with the date, so that a job can watch it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runtime.attestation.endorsements import bundle, contents
+from runtime.attestation.endorsements.bundle import Bundle
+from runtime.attestation.endorsements.endorser import Endorser, Shortfall, Sources
+from runtime.attestation.endorsements.wanted import Want, endorsements_needed
+from runtime.attestation.endorsements.web import Web
+from runtime.attestation.model import Evidence
+from runtime.commands.evidence import files
+from runtime.commands.evidence.files import Collected
+from runtime.documents import times
+from runtime.errors import MalformedError, UnreachableError, UsageError
+
+DEADLINE_S = 300.0  # for all machines: AMD's limit is one answer in ten seconds
+SOON_S = 3 * times.DAY_S
+
+
+class StaleError(UnreachableError):
+    """A bundle lacks something that its machines need, or some of it has ended."""
+
+    exit_status = 10
+    code = "stale"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verbs and their options."""
+    verbs = parser.add_subparsers(required=True, metavar="VERB", dest="endorsements_verb")
+    making = verbs.add_parser("bundle", help="ask the endorsers, write a bundle", description=__doc__)
+    making.add_argument(
+        "--evidence", action="append", required=True, metavar="FILE", help="of one machine each"
+    )
+    making.add_argument("--out", required=True, metavar="FILE", help="where to write it")
+    checking = verbs.add_parser("check", help="say what a bundle holds, and until when", description=__doc__)
+    checking.add_argument(
+        "--evidence", action="append", required=True, metavar="FILE", help="of one machine each"
+    )
+    checking.add_argument("bundle", metavar="BUNDLE", help="the file")
+    checking.add_argument("--json", action="store_true", help="answer with JSON")
+
+
+def make(options: argparse.Namespace, web: Web, now: int, sources: Sources | None = None) -> None:
+    """Write a bundle. Raises: TunnelError, UnreachableError if something could not be had."""
+    endorser = Endorser(web=web, cache=None, now=lambda: now, sources=sources or Sources())
+    short = asyncio.run(_gather(endorser, _machines(options.evidence)))
+    data = bundle.write(Bundle(made_at=now, items=endorser.used))
+    try:
+        Path(options.out).write_bytes(data)
+    except OSError as error:
+        message = f"{options.out} cannot be written: {error.strerror}"
+        raise UsageError(message) from error
+    print(f"tunnel: {len(endorser.used)} items, {len(data)} bytes, in {options.out}", file=sys.stderr)
+    if short:
+        message = "the bundle lacks what could not be had:\n  " + "\n  ".join(map(str, short))
+        raise UnreachableError(message)
+
+
+async def _gather(endorser: Endorser, machines: Sequence[Evidence]) -> list[Shortfall]:
+    deadline = endorser.monotonic() + DEADLINE_S
+    short: list[Shortfall] = []
+    for evidence in machines:
+        left = max(0.0, deadline - endorser.monotonic())
+        _, missing = await endorser.complete(evidence, deadline_s=left)
+        short += missing
+    return short
+
+
+def check(options: argparse.Namespace, now: int) -> None:
+    """Say what is in a bundle. Raises: StaleError, TunnelError."""
+    held = bundle.read(files.load_up_to(options.bundle, bundle.MAX_BUNDLE_SIZE))
+    rows: list[tuple[str, str, str]] = []
+    bad = False
+    for evidence in _machines(options.evidence):
+        for want, state, until in _states(evidence, held, now):
+            bad = bad or state in {"ended", "missing", "unusable"}
+            rows.append((want.key, state, until))
+    rows = sorted(set(rows))
+    if options.json:
+        items = [{"key": key, "state": state, "until": until} for key, state, until in rows]
+        print(json.dumps({"made_at": times.show(held.made_at), "ok": not bad, "items": items}, indent=2))
+    else:
+        print(f"made at {times.show(held.made_at)}, {len(held.items)} items")
+        for key, state, until in rows:
+            print(f"  {state:<8}  {until:<20}  {key}")
+    if bad:
+        message = (
+            "the bundle is not enough for these machines: make it again with `tunnel endorsements bundle`"
+        )
+        raise StaleError(message)
+
+
+def _states(evidence: Evidence, held: Bundle, now: int) -> list[tuple[Want, str, str]]:
+    """Walk the wants as a member would, from the bundle alone, and say how good each item is."""
+    found: list[tuple[Want, str, str]] = []
+    seen: set[str] = set()
+    while fresh := [want for want in endorsements_needed(evidence) if want.key not in seen]:
+        for want in fresh:
+            seen.add(want.key)
+            body = held.items.get(want.key)
+            if body is None:
+                found.append((want, "missing", ""))
+                continue
+            try:
+                content = contents.read(want, body, evidence)
+            except MalformedError:
+                found.append((want, "unusable", ""))
+                continue
+            until = content.fresh_until
+            state = "good"
+            if until is not None:
+                state = "ended" if now >= until else "soon" if now >= until - SOON_S else "good"
+            found.append((want, state, "" if until is None else times.show(until)))
+            evidence = Evidence(
+                format=evidence.format,
+                parts=evidence.parts,
+                endorsements={**evidence.endorsements, **content.endorsements},
+            )
+    return found
+
+
+def _machines(paths: Sequence[str]) -> list[Evidence]:
+    """Read the machines' evidence, keeping only what the machines themselves hand out."""
+    made: list[Evidence] = []
+    for path in paths:
+        found = files.read(files.load(path))
+        evidence = found.evidence if isinstance(found, Collected) else found
+        own = {n: v for n, v in evidence.endorsements.items() if n in {"ak_certificate", "event_log"}}
+        made.append(Evidence(format=evidence.format, parts=evidence.parts, endorsements=own))
+    return made

@@ -1,0 +1,144 @@
+"""Evidence in files: a challenge and its answer, bare evidence, or single parts. I/O: reads files.
+
+`tunnel evidence collect` writes JSON: `{"kind": "tunnel-evidence-v1", "evidence": base64, "nonce": hex,
+"settings_sha256": hex, "spki": base64}`. The binder follows from the last three as for endpoint evidence
+(docs/protocol.md, section 9), so that no caller chooses what is signed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from runtime.attestation import model
+from runtime.attestation.formats import FORMATS
+from runtime.attestation.model import Evidence
+from runtime.documents import strict_json
+from runtime.errors import DocumentError, MalformedError, UsageError
+from runtime.web.tunnel_name import endpoint_binder
+
+KIND = "tunnel-evidence-v1"
+MAX_FILE_SIZE = 1024 * 1024  # bytes; evidence is at most 256 KiB
+_WHAT = "evidence file"
+PARTS = frozenset(name for form in FORMATS.values() for name in form.parts)
+ENDORSEMENTS = frozenset(name for form in FORMATS.values() for name in form.endorsements)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Evidence, and the challenge that it answers."""
+
+    evidence: Evidence
+    nonce: bytes  # 32
+    settings_digest: bytes  # 32
+    spki: bytes
+
+    @property
+    def binder(self) -> bytes:
+        """What the evidence has to carry."""
+        return endpoint_binder(spki=self.spki, nonce=self.nonce, settings_digest=self.settings_digest)
+
+
+def write(collected: Collected) -> bytes:
+    """Return the file's bytes."""
+    value = {
+        "kind": KIND,
+        "evidence": base64.b64encode(model.encode(collected.evidence)).decode(),
+        "nonce": collected.nonce.hex(),
+        "settings_sha256": collected.settings_digest.hex(),
+        "spki": base64.b64encode(collected.spki).decode(),
+    }
+    return json.dumps(value, indent=1).encode() + b"\n"
+
+
+def read(data: bytes) -> Collected | Evidence:
+    """Read a file of `collect`, or bare evidence (CTE1). Raises: MalformedError."""
+    if data[:4] == b"CTE1":
+        return model.decode(data)
+    try:
+        value = strict_json.parse(data, _WHAT, max_size=MAX_FILE_SIZE)
+        if set(value) != {"kind", "evidence", "nonce", "settings_sha256", "spki"} or value["kind"] != KIND:
+            raise MalformedError(_WHAT, f'is neither evidence nor an object of "kind": "{KIND}"')
+        return Collected(
+            evidence=model.decode(base64.b64decode(value["evidence"], validate=True)),
+            nonce=sized(value["nonce"], 32, "nonce"),
+            settings_digest=sized(value["settings_sha256"], 32, "settings_sha256"),
+            spki=base64.b64decode(value["spki"], validate=True),
+        )
+    except (DocumentError, UsageError, ValueError, TypeError, KeyError) as error:
+        raise MalformedError(_WHAT, f"cannot be read: {error}") from error
+
+
+def sized(text: str, size: int, what: str) -> bytes:
+    """Read hexadecimal of `size` bytes. Raises: UsageError."""
+    try:
+        value = bytes.fromhex(text)
+    except (ValueError, TypeError):
+        value = b""
+    if len(value) != size:
+        message = f"{what} wants {2 * size} hexadecimal digits"
+        raise UsageError(message)
+    return value
+
+
+def load(path: str) -> bytes:
+    """Return a file's bytes. Raises: UsageError."""
+    return load_up_to(path, MAX_FILE_SIZE)
+
+
+def load_up_to(path: str, limit: int) -> bytes:
+    """Return the bytes of a file that may have this many. Raises: UsageError."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise UsageError(message) from error
+    if len(data) > limit:
+        message = f"{path} is over {limit} bytes"
+        raise UsageError(message)
+    return data
+
+
+def named(options: Sequence[str], known: frozenset[str], option: str) -> dict[str, bytes]:
+    """Read NAME=FILE options; one certificate in PEM becomes the DER it stands for. Raises: UsageError."""
+    found: dict[str, bytes] = {}
+    for text in options:
+        name, equals, path = text.partition("=")
+        if not equals or name not in known or name in found:
+            message = f"{option} {text}: want NAME=FILE, each NAME once, of {', '.join(sorted(known))}"
+            raise UsageError(message)
+        found[name] = _der(load(path))
+    return found
+
+
+def _der(data: bytes) -> bytes:
+    if not data.lstrip().startswith(b"-----BEGIN CERTIFICATE-----"):
+        return data
+    try:
+        return x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER)
+    except ValueError:
+        return data  # its reader says what is wrong with it
+
+
+def items(evidence: Mapping[str, bytes]) -> str:
+    """Return names and sizes for people."""
+    return ", ".join(f"{name} ({len(value)} bytes)" for name, value in sorted(evidence.items())) or "none"
+
+
+def missing_for_members(parts: Mapping[str, bytes]) -> list[str]:
+    """Say which parts each format that has these still lacks; nothing if one lacks none."""
+    fitting = {
+        name: set(form.parts) - set(parts) for name, form in FORMATS.items() if set(parts) <= set(form.parts)
+    }
+    if any(not lacks for lacks in fitting.values()):
+        return []
+    if not fitting:
+        return ["no format of a member has these parts together"]
+    return [f"{name} lacks {', '.join(sorted(lacks))}" for name, lacks in sorted(fitting.items())]

@@ -1,0 +1,121 @@
+"""`tunnel evidence observe HOST`: the values of a new platform, for the owner to look at and sign. I/O.
+
+Reference Values have to come from somewhere the first time. This asks one server for its endpoint evidence
+and prints what a fleet document would say of that machine, each with an end date. Signatures and chains have
+to hold, or there is nothing to print; that these are the *right* values nobody says but the owner, who signs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+from runtime.attestation import model
+from runtime.attestation.member_policy import machine_name
+from runtime.attestation.tees import TEES, MachineClaims, Root
+from runtime.commands import verify
+from runtime.commands.evidence import files
+from runtime.commands.evidence.files import Collected
+from runtime.documents import times
+from runtime.errors import UsageError
+
+DAYS = 14  # the owner is to replace observed values by those of a manifest
+_LOUD = (
+    "NOT VERIFIED AGAINST ANYTHING: these values were seen once, on a machine that may be anybody's.",
+    "Compare them with the image's manifest and the cloud's console before you sign them.",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("host", nargs="?", metavar="ADDRESS[:PORT]", help="one server; port 443 if left out")
+    parser.add_argument("--tunnel-name", metavar="NAME", help="the name under which it answers")
+    parser.add_argument("--file", metavar="FILE", help="what `collect` wrote, instead of asking a server")
+
+
+def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None:
+    """Run the verb. Raises: TunnelError."""
+    if (options.host is None) == (options.file is None):
+        raise UsageError("want either ADDRESS or --file FILE")
+    if options.host is not None and options.tunnel_name is None:
+        raise UsageError("want --tunnel-name NAME as well", hint="it is tunnel_name in the settings")
+    found = _asked(options) if options.file is None else _read(options.file)
+    evidence = found.evidence
+    claims = TEES[evidence.format].verify(evidence, found.binder, roots, now)
+    print(json.dumps(observed(found, claims, now), indent=2))
+    for line in _LOUD:
+        print(f"tunnel: {line}", file=sys.stderr)
+
+
+def _asked(options: argparse.Namespace) -> Collected:
+    host, port = verify.address(options.host)
+    said = asyncio.run(verify.ask(host, port, options.tunnel_name))
+    return Collected(
+        evidence=model.decode(said.evidence),
+        nonce=said.nonce,
+        settings_digest=said.settings_digest,
+        spki=said.spki,
+    )
+
+
+def _read(path: str) -> Collected:
+    found = files.read(files.load(path))
+    if not isinstance(found, Collected):
+        raise UsageError("this evidence has no challenge", hint="tunnel evidence collect --out FILE makes it")
+    return found
+
+
+def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any]:
+    """Return parts of a fleet document, dated."""
+    until = times.show(now + DAYS * times.DAY_S)
+    name = machine_name(claims)
+    measured = {label: value.hex() for label, value in _image(claims).items() if any(value)}
+    firmware = [
+        {
+            "name": f"observed-{register.replace('_', '-')}",
+            "format": found.evidence.format,
+            "register": register,
+            "value": value.hex(),
+            "not_after": until,
+        }
+        for register, value in _firmware(claims).items()
+    ]
+    return {
+        "observed_at": times.show(now),
+        "verified_against": "nothing",
+        "format": found.evidence.format,
+        "vouched_for_by": sorted({f"{type(root).__name__}:{root.kind}" for root in claims.roots})
+        or ["nobody"],
+        "member": {
+            "settings_sha256": found.settings_digest.hex(),
+            "instance": {"kind": name.kind, "value": name.value},
+        },
+        "image": {"not_after": until, "measurements": measured},
+        "firmware": firmware,
+    }
+
+
+def _image(claims: MachineClaims) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    if claims.registers is not None:
+        bank = claims.registers.bank
+        found |= {f"pcr{index}_{bank}": claims.registers.values[index] for index in (4, 11)}
+    if claims.tdx is not None and claims.registers is None:
+        found |= {f"rtmr{index}": claims.tdx.report.rtmrs[index] for index in (1, 2)}
+    return found
+
+
+def _firmware(claims: MachineClaims) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    if claims.snp is not None:
+        found["snp_measurement"] = claims.snp.measurement
+    if claims.tdx is not None:
+        found["mrtd"] = claims.tdx.report.mrtd
+        if claims.registers is None:
+            found["rtmr0"] = claims.tdx.report.rtmrs[0]
+    if claims.registers is not None:
+        found[f"pcr7_{claims.registers.bank}"] = claims.registers.values[7]
+    return found

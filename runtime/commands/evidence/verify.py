@@ -1,0 +1,237 @@
+"""`tunnel evidence verify`: is it true, who vouches for what, and does the owner accept it? I/O: reads files.
+
+With `--document` the evidence of one machine is appraised as a peer would: accepted, or every failed check.
+Without one, or for single parts (`--part NAME=FILE`), each part is examined by itself, and the answer says
+what nobody proved: it is never an acceptance. What the evidence has to answer is the caller's to state:
+`--nonce` for evidence that `collect` made, `--report-data` for a bare report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from runtime.attestation import explanation, model, verifier
+from runtime.attestation.binding import tied_qualifying, tpm_qualifying
+from runtime.attestation.model import Evidence, EvidenceRefusedError, Findings, Reason
+from runtime.attestation.tees import Root
+from runtime.attestation.verifier import AppraisalRequest
+from runtime.commands.evidence import examine, files
+from runtime.commands.evidence.examine import Challenge, Examination
+from runtime.commands.evidence.files import Collected
+from runtime.documents import dsse, fleet, times
+from runtime.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    parser.add_argument("file", nargs="?", metavar="FILE", help="what `collect` wrote, or bare evidence")
+    parser.add_argument(
+        "--part", action="append", default=[], metavar="NAME=FILE", help="one part of evidence"
+    )
+    parser.add_argument(
+        "--endorsement", action="append", default=[], metavar="NAME=FILE", help="one endorsement of it"
+    )
+    parser.add_argument("--document", metavar="FILE", help="the signed fleet document: appraise against it")
+    parser.add_argument(
+        "--owner-key", action="append", default=[], metavar="HEX", help="the owner's public key"
+    )
+    parser.add_argument("--role", choices=["server", "client"], help="the role in which the machine acts")
+    parser.add_argument(
+        "--nonce", metavar="HEX", help="the nonce that you gave: the evidence has to answer it"
+    )
+    parser.add_argument("--report-data", metavar="HEX", help="64 bytes that a bare report has to carry")
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="examine as of then (2026-01-31T00:00:00Z): for old evidence, no document",
+    )
+    parser.add_argument("--json", action="store_true", help="answer with JSON")
+
+
+def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None:
+    """Run the verb. `now`: Unix seconds. Raises: TunnelError."""
+    if (options.file is None) == (not options.part):
+        message = "want either FILE or --part NAME=FILE"
+        raise UsageError(message, hint="tunnel evidence collect --out FILE makes one")
+    found = None if options.file is None else files.read(files.load(options.file))
+    extra = files.named(options.endorsement, files.ENDORSEMENTS, "--endorsement")
+    if options.document is not None:
+        _appraise(options, found, extra, roots, now)
+        return
+    at = now if options.at is None else _time(options.at)
+    if isinstance(found, Collected):
+        parts, endorsements = dict(found.evidence.parts), dict(found.evidence.endorsements)
+        challenge = _of_file(options, found)
+    else:
+        parts = files.named(options.part, files.PARTS, "--part") if found is None else dict(found.parts)
+        endorsements = {} if found is None else dict(found.endorsements)
+        challenge = _stated(options)
+    out = examine.examine(parts, endorsements | extra, roots, challenge, at)
+    if isinstance(found, Collected) and options.nonce is None:
+        out.not_proven.append("that it is fresh: the nonce is the file's own; state yours with --nonce")
+    lacking = files.missing_for_members(parts)
+    as_of = None if options.at is None else at
+    if options.json:
+        print(json.dumps(answer(out, lacking, at), indent=2))
+    else:
+        print("\n".join(sentences(out, parts, lacking, as_of)))
+    out.findings.settle()
+
+
+def _appraise(
+    options: argparse.Namespace,
+    found: Collected | Evidence | None,
+    extra: dict[str, bytes],
+    roots: tuple[Root, ...],
+    now: int,
+) -> None:
+    if options.at is not None:
+        message = "--at is for examining old evidence: a document judges now"
+        raise UsageError(message)
+    if not options.owner_key or options.role is None:
+        message = "--document wants --owner-key HEX and --role as well"
+        raise UsageError(message, hint="tunnel-fleet key new prints the owner's key")
+    keys = tuple(files.sized(text, 32, "--owner-key") for text in options.owner_key)
+    payload = dsse.open_envelope(files.load(options.document), dsse.FLEET_TYPE, keys)
+    document = fleet.read(payload)
+    if not isinstance(found, Collected):
+        _refuse_parts(options, found)
+        return
+    _check_nonce(options.nonce, found)
+    evidence = Evidence(
+        format=found.evidence.format,
+        parts=found.evidence.parts,
+        endorsements={**found.evidence.endorsements, **extra},
+    )
+    result = verifier.appraise(
+        AppraisalRequest(
+            evidence=model.encode(evidence),
+            binder=found.binder,
+            settings_digest=found.settings_digest,
+            role=options.role,
+            document=payload,
+            roots=roots,
+            now=max(now, document.issued_at),
+        )
+    )
+    fresh = options.nonce is not None
+    if options.json:
+        print(json.dumps({"ok": True, "fresh": fresh, **explanation.accepted(result)}, indent=2))
+    else:
+        print("\n".join(explanation.sentences(result)))
+        if not fresh:
+            print("  not proven: that it is fresh: the nonce is the file's own; state yours with --nonce")
+    print(f"tunnel: accepted as {result.member}, grade {result.grade}", file=sys.stderr)
+
+
+def _refuse_parts(options: argparse.Namespace, found: Evidence | None) -> None:
+    """A member shows all parts of one format over one challenge; anything less is nobody's. Always raises."""
+    have = found.parts if found is not None else files.named(options.part, files.PARTS, "--part")
+    findings = Findings()
+    findings.require(
+        False,  # noqa: FBT003 - there is nothing that could be appraised
+        "evidence.challenge",
+        Reason.BINDING,
+        expected="evidence with the challenge that it answers, as `tunnel evidence collect` writes it",
+        actual="; ".join(files.missing_for_members(have)) or "evidence without its challenge",
+        source="the file",
+        remedy="collect it on the machine; leave --document out to examine single parts",
+    )
+    findings.settle()
+
+
+def _check_nonce(text: str | None, found: Collected) -> None:
+    if text is None:
+        return
+    wanted = files.sized(text, 32, "--nonce")
+    findings = Findings()
+    findings.require(
+        found.nonce == wanted,
+        "evidence.nonce",
+        Reason.BINDING,
+        expected=wanted.hex(),
+        actual=found.nonce.hex(),
+        source="the file",
+        remedy="this evidence answers another challenge: collect it again, with your nonce",
+    )
+    findings.settle()
+
+
+def _of_file(options: argparse.Namespace, found: Collected) -> Challenge:
+    """The binder follows from the file; whether its nonce is ours is looked at first."""
+    if options.report_data is not None:
+        message = "--report-data is for bare reports: what this file answers follows from its nonce"
+        raise UsageError(message)
+    _check_nonce(options.nonce, found)
+    return Challenge(report_data=found.binder, nonce=_second(found.evidence, found.binder))
+
+
+def _second(evidence: Evidence, binder: bytes) -> bytes | None:
+    """What the part beside the report carries (docs/protocol.md, section 5); None: nothing."""
+    parts = evidence.parts
+    if evidence.format in {"azure-snp", "azure-tdx", "qemu-tpm"}:
+        return tpm_qualifying(binder)
+    if evidence.format in {"gcp-snp", "gcp-tdx", "aws-snp-nitrotpm"}:
+        return tied_qualifying(binder, parts["snp_report"] if "snp_report" in parts else parts["td_quote"])
+    return b"" if evidence.format == "aws-nitrotpm" else None
+
+
+def _stated(options: argparse.Namespace) -> Challenge:
+    """What the caller says that bare parts were asked for."""
+    return Challenge(
+        report_data=None
+        if options.report_data is None
+        else files.sized(options.report_data, 64, "--report-data"),
+        nonce=None if options.nonce is None else _any_size(options.nonce),
+    )
+
+
+def _any_size(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as error:
+        message = "--nonce wants hexadecimal digits"
+        raise UsageError(message) from error
+
+
+def _time(text: str) -> int:
+    try:
+        return times.parse(text)
+    except ValueError as error:
+        message = f"--at {text}: want a time like 2026-01-31T00:00:00Z"
+        raise UsageError(message) from error
+
+
+def answer(out: Examination, lacking: list[str], at: int) -> dict[str, Any]:
+    """Return what an examination came to, as JSON values (examination.schema.json)."""
+    return {
+        "schema": "tunnel-examination/1",
+        "verdict": "refused" if out.findings.failed() else "true_and_not_appraised",
+        "examined_as_of": times.show(at),
+        "best_grade": out.grade,
+        "why": out.why,
+        "statements": [
+            {"claim": row.claim, "value": row.value, "measured_by": row.measured_by} for row in out.statements
+        ],
+        "checks": explanation.refused(EvidenceRefusedError(out.findings.failed()))["checks"],
+        "not_proven": list(out.not_proven),
+        "missing_for_a_member": lacking,
+    }
+
+
+def sentences(out: Examination, parts: dict[str, bytes], lacking: list[str], as_of: int | None) -> list[str]:
+    """Return it for people, one statement a line."""
+    width = max((len(row.claim) for row in out.statements), default=0)
+    when = "now" if as_of is None else f"as of {times.show(as_of)}, which says nothing about today"
+    lines = [f"examined {when}: {files.items(parts)}"]
+    lines += [
+        f"  {row.claim:<{width}}  {row.value}  (according to {row.measured_by})" for row in out.statements
+    ]
+    lines.append(f"best grade: {out.grade}: {out.why}")
+    lines += [f"  not proven: {what}" for what in out.not_proven]
+    lines += [f"  no member's evidence: {what}" for what in lacking]
+    lines.append("accepted by nobody: no fleet document was applied")
+    return lines

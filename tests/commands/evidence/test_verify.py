@@ -1,0 +1,159 @@
+"""`tunnel evidence verify`: accepted under a document, examined without one, refused with remedies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.attestation import model
+from runtime.attestation.model import EvidenceRefusedError
+from runtime.commands import main
+from runtime.commands.evidence import verify
+from runtime.documents import dsse, schema, strict_json
+from runtime.errors import UsageError
+from tests.commands.evidence.conftest import NONCE, collected, written
+from tests.fakes.machines import FakeMachine
+from tests.web.owner import KEY, PUBLIC
+
+FORMATS = ("aws-snp-nitrotpm", "azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx", "qemu-tpm", "aws-nitrotpm")
+
+
+def options(*arguments: str) -> Any:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def run(machine: FakeMachine, *arguments: str) -> None:
+    verify.verb(options(*arguments), machine.roots, machine.now)
+
+
+def document(tmp_path: Path, machine: FakeMachine) -> list[str]:
+    path = tmp_path / "fleet.json"
+    path.write_bytes(dsse.sign(strict_json.canonical(machine.document()), dsse.FLEET_TYPE, KEY))
+    return ["--document", str(path), "--owner-key", PUBLIC.hex(), "--role", "client"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_member_s_evidence_is_accepted(
+    fleet: dict[str, FakeMachine], form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = fleet[form]
+    path = written(tmp_path / "evidence", collected(machine))
+    run(machine, path, *document(tmp_path, machine), "--nonce", NONCE.hex())
+    out = capsys.readouterr().out
+    assert "member client-1" in out
+    assert "fresh" not in out
+    run(machine, path, *document(tmp_path, machine), "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["verdict"], answer["fresh"], answer["member"]) == ("accepted", False, "client-1")
+    run(machine, path, *document(tmp_path, machine))
+    assert "not proven: that it is fresh" in capsys.readouterr().out
+
+
+def test_another_nonce_is_refused(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
+    machine = fleet["qemu-tpm"]
+    path = written(tmp_path / "evidence", collected(machine))
+    for more in (document(tmp_path, machine), []):
+        with pytest.raises(EvidenceRefusedError) as caught:
+            run(machine, path, *more, "--nonce", "00" * 32)
+        assert [check.id for check in caught.value.checks] == ["evidence.nonce"]
+
+
+def test_a_file_that_claims_another_nonce_does_not_verify(
+    fleet: dict[str, FakeMachine], tmp_path: Path
+) -> None:
+    machine = fleet["azure-snp"]
+    value = json.loads(Path(written(tmp_path / "evidence", collected(machine))).read_text())
+    (tmp_path / "evidence").write_text(json.dumps(value | {"nonce": "00" * 32}))
+    for more in (document(tmp_path, machine), []):
+        with pytest.raises(EvidenceRefusedError) as caught:
+            run(machine, str(tmp_path / "evidence"), *more, "--nonce", "00" * 32)
+        assert {"hcl.user_data", "tpm.qualifying_data"} & {check.id for check in caught.value.checks}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_without_a_document_nobody_accepts(
+    fleet: dict[str, FakeMachine], form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = fleet[form]
+    path = written(tmp_path / "evidence", collected(machine))
+    run(machine, path)
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "accepted by nobody: no fleet document was applied"
+    assert "the nonce is the file's own" in out
+    run(machine, path, "--json", "--nonce", NONCE.hex())
+    said = capsys.readouterr().out.encode()
+    answer = schema.read(said, "answer", "examination")
+    assert answer["verdict"] == "true_and_not_appraised"
+    assert not any("fresh" in line for line in answer["not_proven"])
+
+
+def test_a_refusal_without_a_document_has_its_checks(
+    fleet: dict[str, FakeMachine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = fleet["gcp-snp"]
+    path = written(tmp_path / "evidence", collected(machine, snp={"policy": 0x30000 | 1 << 19}))
+    with pytest.raises(EvidenceRefusedError):
+        run(machine, path, "--json")
+    answer = schema.read(capsys.readouterr().out.encode(), "answer", "examination")
+    assert (answer["verdict"], answer["best_grade"]) == ("refused", "none")
+    assert "policy.debug" in {check["id"] for check in answer["checks"]}
+
+
+def test_bare_evidence_and_parts_are_no_member_s(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
+    machine = fleet["gcp-tdx"]
+    made = machine.evidence()
+    (tmp_path / "bare").write_bytes(model.encode(made))
+    (tmp_path / "quote").write_bytes(made.parts["td_quote"])
+    for source in ([str(tmp_path / "bare")], ["--part", f"td_quote={tmp_path}/quote"]):
+        with pytest.raises(EvidenceRefusedError) as caught:
+            run(machine, *source, *document(tmp_path, machine))
+        assert [check.id for check in caught.value.checks] == ["evidence.challenge"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["FILE", "--part", "td_quote=FILE"],
+        ["FILE", "--document", "FILE"],
+        ["FILE", "--document", "FILE", "--owner-key", "00" * 32],
+        ["FILE", "--document", "FILE", "--owner-key", "00", "--role", "client"],
+        [
+            "FILE",
+            "--document",
+            "FILE",
+            "--owner-key",
+            "00" * 32,
+            "--role",
+            "client",
+            "--at",
+            "2026-01-01T00:00:00Z",
+        ],
+        ["FILE", "--at", "yesterday"],
+        ["FILE", "--report-data", "00" * 64],
+        ["FILE", "--nonce", "00"],
+        ["--part", "td_quote=FILE", "--report-data", "00"],
+        ["--part", "td_quote=FILE", "--nonce", "x"],
+        ["--part", "nothing=FILE"],
+    ],
+)
+def test_usage_errors(fleet: dict[str, FakeMachine], arguments: list[str], tmp_path: Path) -> None:
+    machine = fleet["qemu-tpm"]
+    path = written(tmp_path / "evidence", collected(machine))
+    with pytest.raises(UsageError):
+        run(machine, *[text.replace("FILE", path) for text in arguments])
+
+
+def test_the_command_knows_hardware_roots_only(
+    fleet: dict[str, FakeMachine], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path / "evidence", collected(fleet["azure-snp"]))
+    assert main.run(["evidence", "verify", path]) == 10
+    assert "hint:" in capsys.readouterr().err

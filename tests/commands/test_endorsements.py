@@ -1,0 +1,134 @@
+"""`tunnel endorsements`: a bundle of what machines need, and a check that fails when it is stale."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+
+from runtime.attestation import model
+from runtime.attestation.endorsements import bundle
+from runtime.attestation.endorsements.contents import Answer
+from runtime.attestation.endorsements.endorser import Sources
+from runtime.commands import endorsements, main
+from runtime.commands.endorsements import StaleError
+from runtime.errors import UnreachableError, UsageError
+from tests.attestation.endorsements import machines
+from tests.fakes import endorsers, fleets
+from tests.fakes.amd import FakeAmd
+from tests.fakes.endorsers import Say
+
+NOW = fleets.NOW
+LONG_AFTER = NOW + 100 * 365 * 86400
+
+
+class Published:
+    """Endorsers without a network: a path's answer, or nobody there."""
+
+    def __init__(self, said: dict[str, Say]) -> None:
+        self.said = said
+
+    async def get(self, url: str, *, deadline: float) -> Answer:
+        assert deadline
+        path = url.removeprefix("http://amd")
+        if path not in self.said:
+            message = f"{url} gives nothing"
+            raise UnreachableError(message)
+        return Answer(body=self.said[path].body, headers={})
+
+
+def options(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    endorsements.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.fixture
+def made(amd: FakeAmd, tmp_path: Path) -> tuple[str, str, dict[str, Say]]:
+    """A machine's evidence, where the bundle goes, and what is published about it."""
+    chip = amd.chip("one", "Genoa")
+    (tmp_path / "evidence").write_bytes(model.encode(machines.snp(chip)))
+    return str(tmp_path / "evidence"), str(tmp_path / "bundle"), endorsers.kds(chip)
+
+
+SOURCES = Sources(amd_kds="http://amd")
+
+
+def test_a_bundle_is_made_and_is_enough(
+    made: tuple[str, str, dict[str, Say]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, path, said = made
+    asked = options("bundle", "--evidence", evidence, "--evidence", evidence, "--out", path)
+    endorsements.make(asked, Published(said), NOW, SOURCES)
+    assert len(bundle.read(Path(path).read_bytes()).items) == 3
+    endorsements.check(options("check", path, "--evidence", evidence), NOW)
+    assert capsys.readouterr().out.count("  good") == 3
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+def test_a_stale_bundle_fails_and_says_since_when(
+    made: tuple[str, str, dict[str, Say]], json_too: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, path, said = made
+    endorsements.make(options("bundle", "--evidence", evidence, "--out", path), Published(said), NOW, SOURCES)
+    with pytest.raises(StaleError) as caught:
+        endorsements.check(options("check", path, "--evidence", evidence, *json_too), LONG_AFTER)
+    assert caught.value.exit_status == 10
+    out = capsys.readouterr().out
+    if json_too:
+        answer = json.loads(out)
+        assert answer["ok"] is False
+        assert {item["state"] for item in answer["items"]} == {"ended"}
+        assert all(item["until"] for item in answer["items"])
+    else:
+        assert out.count("  ended") == 3
+
+
+def test_a_bundle_that_lacks_something_is_written_and_fails(
+    made: tuple[str, str, dict[str, Say]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, path, said = made
+    less = {name: answer for name, answer in said.items() if not name.endswith("/crl")}
+    with pytest.raises(UnreachableError, match="crl"):
+        endorsements.make(
+            options("bundle", "--evidence", evidence, "--out", path), Published(less), NOW, SOURCES
+        )
+    with pytest.raises(StaleError):
+        endorsements.check(options("check", path, "--evidence", evidence), NOW)
+    assert "missing" in capsys.readouterr().out
+
+
+def test_a_bundle_of_another_machine_is_not_enough(
+    amd: FakeAmd, made: tuple[str, str, dict[str, Say]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, path, said = made
+    spoiled = {name: Say(body=b"spoiled") if "?" in name else answer for name, answer in said.items()}
+    with pytest.raises(UnreachableError):
+        endorsements.make(
+            options("bundle", "--evidence", evidence, "--out", path), Published(spoiled), NOW, SOURCES
+        )
+    other = tmp_path / "other"
+    other.write_bytes(model.encode(machines.snp(amd.chip("two", "Genoa"))))
+    with pytest.raises(StaleError):
+        endorsements.check(options("check", path, "--evidence", str(other)), NOW)
+
+
+def test_files_that_cannot_be_used(made: tuple[str, str, dict[str, Say]], tmp_path: Path) -> None:
+    evidence, path, said = made
+    asked = options("bundle", "--evidence", evidence, "--out", f"{tmp_path}/no/file")
+    with pytest.raises(UsageError, match="cannot be written"):
+        endorsements.make(asked, Published(said), NOW, SOURCES)
+    with pytest.raises(UsageError, match="cannot be read"):
+        endorsements.check(options("check", path, "--evidence", evidence), NOW)
+
+
+def test_the_command(made: tuple[str, str, dict[str, Say]], capsys: pytest.CaptureFixture[str]) -> None:
+    evidence, path, said = made
+    endorsements.make(options("bundle", "--evidence", evidence, "--out", path), Published(said), NOW, SOURCES)
+    assert main.run(["endorsements", "check", path, "--evidence", evidence]) in {
+        0,
+        10,
+    }  # the clock is today's
+    assert "made at" in capsys.readouterr().out
