@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from runtime.attestation.attester.tpm.device import SocketDevice
+from runtime.errors import UnreachableError
 
 START_S = 30.0
 PROGRAM = shutil.which("swtpm")
@@ -39,12 +40,22 @@ def running() -> Generator[SocketDevice]:
         ]  # fmt: skip
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
+            device = SocketDevice(path)
             deadline = time.monotonic() + START_S
-            while not path.exists():
+            while not _answers(device):  # the socket's path is there a moment before anybody listens
                 assert process.poll() is None, f"swtpm ended: {log.read_text() if log.exists() else ''}"
-                assert time.monotonic() < deadline, f"swtpm has no socket after {START_S} s"
+                assert time.monotonic() < deadline, f"swtpm does not answer after {START_S} s"
                 time.sleep(0.02)
-            yield SocketDevice(path)
+            yield device
         finally:
             process.kill()
             process.wait()
+
+
+def _answers(device: SocketDevice) -> bool:
+    """Tell whether a command gets a response: TPM2_GetRandom of 8 bytes."""
+    try:
+        with device:
+            return len(device.exchange(bytes.fromhex("80010000000c0000017b0008"))) > 10
+    except UnreachableError:
+        return False
