@@ -22,7 +22,8 @@ async def test_what_a_fleet_shows_and_that_no_restart_fails_a_new_connection(tmp
         await fleet.start()
         _no_socket_listens_but_the_documented(fleet)
         await _a_visitor_learns_nothing_of_the_clients(fleet)
-        for names in (list(SERVERS)[:2], list(CLIENTS)):
+        rounds: tuple[list[str], ...] = ([*SERVERS][:2], [*CLIENTS])
+        for names in rounds:
             met, drains = await rolling.roll(fleet, names)
             assert met.failures == []
             assert met.answered > 10
