@@ -76,7 +76,7 @@ async def _a_client(fleet: LocalFleet) -> None:
     assert {one["member"] for one in told["sessions"]} == set(SERVERS)
     status, text, story = await tunnel("evidence-read", *owner_arguments(fleet.made, "client-1"))
     assert status == 0, story
-    assert "is member client-1 (client), grade T" in text
+    assert "is member client-1 (client), sev-snp, grade T" in text
     assert "measured by" in text
 
 
