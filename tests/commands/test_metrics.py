@@ -94,7 +94,10 @@ async def test_what_a_server_and_a_client_count(amd: FakeAmd, monkeypatch: pytes
             assert seen["tunnel_sessions_established"] == {("127.0.0.1",): 1.0}
             assert seen["tunnel_session_failures"] == {}
             server.sessions()[0].session.transport.abort()
-            ended = ("127.0.0.1", "closed")  # it dials again at once, and may be told that it is there already
+            ended = (
+                "127.0.0.1",
+                "closed",
+            )  # it dials again at once, and may be told that it is there already
             await until(lambda: scrape(client)["tunnel_session_failures"].get(ended) == 1.0)
 
 

@@ -1,13 +1,15 @@
 """From nothing to a signed, published fleet document: the way of design, the tools of production. I/O.
 
-owner key → configuration → preview → simulated `up` → enrolment → sign → publish. Everything that the
-members boot with comes out of the Pulumi program; only the enrolment is ours (`enrol`).
+owner key → configuration → preview → `up`, the engine's or simulated → enrolment → sign → publish.
+Everything that the members boot with comes out of the Pulumi program; only the enrolment is ours (`enrol`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -92,9 +94,8 @@ async def provision(folder: Path, ports: Ports, say: Say, show: Say) -> Provisio
     key = (await fleet_command("key", "new", "--out", str(owner_key))).split()[-1]
     config = folder / "fleet-config.json"
     config.write_bytes(strict_json.canonical(configuration(folder, ports, key)))
-    say("preview and simulated up of three clouds and dns: tunnel-fleet simulate")
     up = folder / "up"
-    tree = await fleet_command("simulate", "--stack", "local", "--config", str(config), "--out", str(up))
+    tree = await _up(folder, config, up, say)
     show(tree)
     outputs = json.loads((up / "outputs.json").read_text("utf-8"))
     say("simulated tees: a throw-away AMD root and one chip per member")
@@ -123,6 +124,22 @@ async def provision(folder: Path, ports: Ports, say: Say, show: Say) -> Provisio
         tree=tree,
         edit=edit,
     )
+
+
+async def _up(folder: Path, config: Path, out: Path, say: Say) -> str:
+    """Write the program's outputs to `out`; returns the tree. The real engine does it where its CLI is."""
+    pulumi = os.environ.get("PULUMI_BINARY") or shutil.which("pulumi")
+    if pulumi is None:
+        say("preview and simulated up of three clouds and dns: tunnel-fleet simulate")
+        return await fleet_command("simulate", "--stack", "local", "--config", str(config), "--out", str(out))
+    say("preview of three clouds and dns: tunnel-fleet preview")
+    tree = await fleet_command("preview", "--stack", "local", "--config", str(config))
+    say(f"up by the real Pulumi engine ({pulumi}), with stand-ins for the clouds: tunnel-fleet local up")
+    made = await fleet_command(
+        "local", "up", "--config", str(config), "--pulumi", pulumi,
+        "--folder", str(folder / "engine"), "--out", str(out),
+    )  # fmt: skip
+    return f"{tree}\n\nthe real engine's {made}"
 
 
 def configuration(folder: Path, ports: Ports, owner_key: str) -> dict[str, Any]:

@@ -148,7 +148,8 @@ def running(
         "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}",
         "-drive", f"if=pflash,format=raw,file={folder / 'vars.fd'}",
         "-drive", f"if=none,id=disk,format=raw,snapshot=on,file={disk}",
-        "-device", "virtio-blk-pci,drive=disk,bootindex=0",
+        # A kernel on the command line takes the first place for itself.
+        "-device", f"virtio-blk-pci,drive=disk,bootindex={1 if '-kernel' in more else 0}",
         "-netdev", f"user,id=net{hosts}", "-device", "virtio-net-pci,netdev=net,romfile=",
         "-device", "virtio-rng-pci",
     ]  # fmt: skip
