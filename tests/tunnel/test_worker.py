@@ -152,6 +152,7 @@ def test_aiohttp_and_curl_through_the_real_process(run: Run) -> None:
                 deadline_s=5,
             )
             assert await worker.hear(Joined) == Joined(session=SESSION, connections=1)
+            await door(ready.visitor_ports[0])
             await by_aiohttp(ready.visitor_ports[0])
             if shutil.which("curl"):
                 await by_curl(ready.visitor_ports[0])
@@ -165,6 +166,20 @@ def test_aiohttp_and_curl_through_the_real_process(run: Run) -> None:
             await settle()
 
     run(main())
+
+
+async def door(port: int) -> None:
+    """Wait until the worker listens for visitors: it tells of a connection a moment before."""
+
+    async def opens() -> None:
+        while True:
+            with contextlib.suppress(ConnectionRefusedError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)
+
+    await asyncio.wait_for(opens(), 30)
 
 
 async def by_aiohttp(port: int) -> None:
@@ -183,7 +198,7 @@ async def by_curl(port: int) -> None:
         subprocess.run,
         ["curl", "-sk", "--resolve", f"{HOST}:{port}:127.0.0.1", f"https://{HOST}:{port}/curl"],
         capture_output=True,
-        timeout=10,
+        timeout=50,
         check=True,
     )
     assert done.stdout == b"/curl 0 " + b"z" * 100_000
