@@ -95,7 +95,7 @@ class LocalStack:
         """Take up the state that a killed engine left: its lock, and what it was making when it died.
 
         What the simulated clouds have and the state does not is imported under its URN, the rest of what was
-        being made is forgotten. With a real cloud a person does the same (docs/operations.md).
+        being made is forgotten. With a real cloud a person does the same (docs/clouds.md).
         Raises: UnreachableError.
         """
         stack = self._stack(settings)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from images import contents, rootfs
+from runtime import limits
+from runtime.commands import main
 
 UNITS = sorted((rootfs.HERE / "units").iterdir())
 KNOWN = contents.UNITS | {path.name for path in UNITS}
@@ -56,4 +58,14 @@ def test_the_firewall_drops_by_default() -> None:
     rules = (rootfs.HERE / "root/etc/nftables.conf").read_text()
     assert "hook input priority filter; policy drop;" in rules
     assert "hook forward priority filter; policy drop;" in rules
-    assert "meta skuid != 0 drop" in rules
+    asks, drops = rules.index("skuid 1000 accept"), rules.index("meta skuid != 0 drop")
+    assert asks < drops  # the first verdict counts
+    assert "\ntunnel:x:1000:" in (rootfs.HERE / "root/etc/passwd").read_text()
+
+
+def test_the_tunnel_may_keep_endorsements_and_take_its_time_to_drain() -> None:
+    unit = (rootfs.HERE / "units/tunnel.service").read_text()
+    [kept] = re.findall(r"^RuntimeDirectory=(.+)$", unit, re.MULTILINE)
+    assert Path("/run", kept) == main.ENDORSEMENTS
+    [stop] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert int(stop) > limits.BOUNDS["drain_s"].most
