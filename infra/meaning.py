@@ -80,10 +80,12 @@ def explain(document: FleetDocument) -> list[str]:
 
 def _member(member: Member) -> str:
     granted = ", ".join(member.hostnames) or "no hostname"
-    what = "may publish" if member.role == "client" else "may receive the keys of"
+    rights = (
+        f", and may publish {granted}" if member.role == "client" else ""
+    )  # no key is released to a server
     return (
         f"member {member.name} is a {member.role} on {member.instance.kind} {member.instance.value[:64]}, "
-        f"with settings {member.settings_digest.hex()[:16]}…, and {what} {granted}"
+        f"with settings {member.settings_digest.hex()[:16]}…{rights}"
     )
 
 

@@ -180,7 +180,7 @@ def test_without_credentials_nothing_else_is_asked(plan: FleetPlan, cloud: Any) 
             "aws iam simulate-principal-policy",
             {"EvaluationResults": [{"EvalActionName": "iam:PassRole", "EvalDecision": "implicitDeny"}]},
             "rights",
-            "attach the policy of docs/operations.md",
+            "attach the policy of docs/clouds.md",
         ),
         (
             "aws",
