@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 # Content decides, not dates: after a checkout nothing is installed twice.
 STAMP   = $(VENV)/.setup-$(shell cat pyproject.toml requirements/uv.txt requirements/dev.txt requirements/install | sha256sum | cut -c 1-16)
 TESTS  ?= tests --ignore tests/visitors --ignore tests/vm --ignore tests/realcli
-CHECKED := runtime infra images tests bench
+CHECKED := runtime infra images pipelines tests bench
 
 .DEFAULT_GOAL := help
 .PHONY: image image-lock image-repro image-test release help setup demo test check preview soak bench visitors autobahn pulumi-cli up-local realcli fmt lock broken fuzz coverage mutants

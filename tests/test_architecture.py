@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
-PACKAGES = ("runtime", "infra", "images")
+PACKAGES = ("runtime", "infra", "images", "pipelines")
 
 # Modules that decide: bytes and values in, values out. Time and randomness are their arguments.
 PURE = (

@@ -18,7 +18,10 @@ from tests.broken.entry import Break
 from tests.broken.ledger import BREAKS
 
 PROJECT = Path(__file__).resolve().parents[2]
-COPIED = ("runtime", "infra", "tests", "images", "pyproject.toml", "Pulumi.yaml", "Pulumi.local.yaml")
+COPIED = (
+    *("runtime", "infra", "tests", "images", "pipelines"),
+    *("pyproject.toml", "Pulumi.yaml", "Pulumi.local.yaml"),
+)
 AT_ONCE = 2
 DEADLINE_S = 120.0
 

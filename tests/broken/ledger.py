@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tests.broken import ledger_channel, ledger_evidence, ledger_machines, ledger_owner, ledger_relay
+from tests.broken import (
+    ledger_channel,
+    ledger_evidence,
+    ledger_machines,
+    ledger_owner,
+    ledger_pipelines,
+    ledger_relay,
+)
 from tests.broken.entry import Break
 
 BREAKS: tuple[Break, ...] = (
@@ -11,4 +18,5 @@ BREAKS: tuple[Break, ...] = (
     *ledger_owner.BREAKS,
     *ledger_relay.BREAKS,
     *ledger_machines.BREAKS,
+    *ledger_pipelines.BREAKS,
 )

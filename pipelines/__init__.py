@@ -1,0 +1,1 @@
+"""The pipelines' own programs: stdlib only where a job renders what strangers sent."""
