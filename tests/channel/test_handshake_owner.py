@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from runtime.attestation import binding
+from runtime.attestation.binding import Direction, Label
 from runtime.channel.handshake import Appraise, CheckOwner, Collect, Established, Handshake, Send, Sign
 from runtime.channel.hello import Side
 from runtime.channel.messages import Kind, Message
@@ -84,6 +86,24 @@ def test_the_binders_of_owner_and_session_are_never_the_same() -> None:
     pair = Pair()
     client, _ = pair.to_evidence()
     assert len({to_server.binder, to_client.binder, later.binder, client.binder}) == 4
+
+
+@pytest.mark.parametrize("which", [Side.SERVER, Side.CLIENT])
+def test_each_binder_says_whom_it_is_for(monkeypatch: pytest.MonkeyPatch, which: Side) -> None:
+    """What docs/protocol.md §5 lists; both ends would agree on a wrong one just as well."""
+    uses: list[tuple[Label, Direction]] = []
+    honest = binding.binder
+
+    def noted(**parts: Any) -> bytes:
+        uses.append((parts["label"], parts["direction"]))
+        return honest(**parts)
+
+    monkeypatch.setattr(binding, "binder", noted)
+    _, member, _, _ = signed(which)
+    assert set(uses) == {(Label.OWNER, Direction.OWNER_TO_MEMBER)}
+    uses.clear()
+    member.appraised()
+    assert uses == [(Label.OWNER, Direction.MEMBER_TO_OWNER)]
 
 
 def test_a_member_shows_evidence_and_an_owner_signs() -> None:

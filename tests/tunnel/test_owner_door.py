@@ -129,8 +129,9 @@ async def test_a_server_cannot_run_its_own_session_inside_the_stream(world: Worl
     end = RelayedTransport(1, inner, send=scene.server.send_frame, peer="client-1", on_end=_nothing)
     scene.server.on_frame = end.frame
     async with asyncio.timeout(20):
-        with pytest.raises(PeerError, match="role"):
+        with pytest.raises(PeerError, match="role") as caught:
             await channel.establish(inner, world.client, b"\x05" * 32)
+    assert caught.value.remote  # the client said so, before a hello of its own
 
 
 async def test_streams_that_prove_nothing_make_room_for_the_owner(
