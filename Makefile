@@ -3,6 +3,8 @@
 # Another interpreter gets an environment of its own: make test PYTHON=python3.13
 PYTHON ?= python3
 STACK  ?= local
+# The image: release, or test (differs by what tests need, and says so).
+VARIANT ?= release
 # Test processes; JOBS=0 runs them in one, in order.
 JOBS   ?= 2
 VENV   := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo missing))
@@ -88,7 +90,7 @@ image-repro: setup ## bake twice from separate trees and compare every byte
 	@$(BIN)/python -m images compare build/repro/out1 build/repro/out2
 
 image-test: setup ## bake the test image and boot it: attested sessions, attacks (after images/install)
-	@$(BIN)/pytest -q --timeout 900 tests/vm
+	@$(BIN)/pytest -q --timeout 900 $(LAST) tests/vm
 
 release: image ## image, checksums, locked packages and the manifest signed with KEY=FILE
 	@$(BIN)/python -m images release --out $(or $(OUT),build/image) $(if $(KEY),--key $(KEY))
@@ -100,7 +102,7 @@ up-local: setup ## the stack `local` under the real engine, with stand-ins for t
 	@$(BIN)/tunnel-fleet local up --pulumi "$$(requirements/pulumi-cli/build .cache/pulumi-cli)"
 
 realcli: setup ## the real engine's tests: growth, rollout, drift, faults (ten minutes)
-	@PULUMI_BINARY="$$(requirements/pulumi-cli/build .cache/pulumi-cli)" $(BIN)/pytest -q tests/realcli
+	@PULUMI_BINARY="$$(requirements/pulumi-cli/build .cache/pulumi-cli)" $(BIN)/pytest -q $(LAST) tests/realcli
 
 fmt: setup ## format and sort
 	$(BIN)/ruff check --quiet --fix-only .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -25,10 +26,23 @@ def install_wheels(requirements: Path, cache: Path, target: Path) -> None:
         "--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34",
         "--link-mode", "copy", "--cache-dir", str(cache), "-r", str(requirements),
     ]  # fmt: skip
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, env=_environment(), check=False, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
         message = f"the locked wheels cannot be had: {done.stderr.strip()[-1500:]}"
         raise UnreachableError(message)
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, with the mirror and the authorities that pip is configured for: uv does not read those."""
+    environment = dict(os.environ)
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
+    )
+    settings = dict(re.findall(r"^(?:global|install|:env:)\.([a-z-]+)='(.*)'$", listed.stdout, re.MULTILINE))
+    for variable, setting in (("UV_DEFAULT_INDEX", "index-url"), ("SSL_CERT_FILE", "cert")):
+        if setting in settings:
+            environment.setdefault(variable, settings[setting])
+    return environment
 
 
 def trim(site: Path) -> None:
