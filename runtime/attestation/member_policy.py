@@ -121,6 +121,13 @@ def check_member(findings: Findings, claims: MachineClaims, subject: Subject) ->
     )
 
 
+def instance_of(name: MachineName) -> str:
+    """Return the instance as a fleet document names it: without what NitroTPM's module_id adds."""
+    if name.kind != "aws_instance_id":
+        return name.value
+    return re.sub(r"-tpm[0-9a-f]{16}$", "", name.value)
+
+
 def _same(kind: str, wanted: str, found: str) -> bool:
     if not found:
         return False

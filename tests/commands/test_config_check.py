@@ -36,6 +36,15 @@ def test_what_is_valid_says_whose_settings_they_are(
     assert capsys.readouterr().out.startswith("valid: client ")
 
 
+def test_a_certificate_that_is_made_at_boot_needs_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    route = {"hostname": "app.example.com", "service": "http://127.0.0.1:8080", "certificate": "at_boot"}
+    routes = json.dumps({"schema": "tunnel-routes/1", "version": 1, "routes": [route]}).encode()
+    status, answer = checked(capsys, *files(tmp_path, settings=example("settings-client"), routes=routes))
+    assert (status, answer["ok"]) == (0, True)
+
+
 def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = json.loads(example("settings-client"))
     settings |= {"limits": {"drian_s": 1, "hello_s": 1000}, "nonsense": 1}

@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from runtime.attestation import model
-from runtime.attestation.member_policy import machine_name
+from runtime.attestation.member_policy import instance_of, machine_name
 from runtime.attestation.tees import TEES, MachineClaims, Root
 from runtime.commands import verify
 from runtime.commands.evidence import files
@@ -91,7 +91,7 @@ def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any
         or ["nobody"],
         "member": {
             "settings_sha256": found.settings_digest.hex(),
-            "instance": {"kind": name.kind, "value": name.value},
+            "instance": {"kind": name.kind, "value": instance_of(name)},
         },
         "image": {"not_after": until, "measurements": measured},
         "firmware": firmware,
