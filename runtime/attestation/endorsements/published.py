@@ -6,6 +6,7 @@ that is down, or has something else there, costs nothing but a line in the log.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -18,7 +19,8 @@ from runtime.errors import MalformedError
 
 log = logging.getLogger("tunnel.endorsements")
 
-REQUEST_S = 10.0
+REQUEST_S = 4.0
+SEARCH_S = 6.0  # all URLs together: an attestation waits for it, and has `collect_s` for everything
 EVERY_S = 3600.0  # revocation lists and collateral last for days and weeks
 AGAIN_S = 60.0  # after a failure
 
@@ -34,10 +36,20 @@ class PublishedBundle:
     async def refresh(self) -> Bundle:
         """Return the bundle, asked for again when it is time."""
         if self.urls and self._monotonic() >= self._next:
-            found = await self._fetch()
-            if found is not None and found.made_at >= self.current.made_at:
-                self.current = found
-            self._next = self._monotonic() + (AGAIN_S if found is None else EVERY_S)
+            # First: who is silent, or ends the wait of whoever asks, is not asked again at once.
+            self._next = self._monotonic() + AGAIN_S
+            try:
+                async with asyncio.timeout(SEARCH_S):
+                    found = await self._fetch()
+            except TimeoutError:
+                log.warning(
+                    "no endorsements bundle", extra={"fields": {"why": f"none within {SEARCH_S:g} s"}}
+                )
+                found = None
+            if found is not None:
+                self._next = self._monotonic() + EVERY_S
+                if found.made_at >= self.current.made_at:
+                    self.current = found
         return self.current
 
     async def _fetch(self) -> Bundle | None:

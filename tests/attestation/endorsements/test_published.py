@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from runtime.attestation.endorsements import bundle as bundles
@@ -49,3 +51,32 @@ async def test_without_a_url_or_a_publisher_there_is_none(monkeypatch: pytest.Mo
     monkeypatch.setattr(subject, "MAX_BUNDLE_SIZE", 10)
     async with Endorsers({"/a": said(5)}).running() as base:
         assert await PublishedBundle((f"{base}/a",)).refresh() == EMPTY
+
+
+async def test_silent_publishers_cost_a_bounded_wait_and_are_left_alone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "SEARCH_S", 1.0)
+    connections: list[asyncio.StreamWriter] = []
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    now = [0.0]
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    published = PublishedBundle((f"http://{host}:{port}/a",) * 3, monotonic=lambda: now[0])
+    async with asyncio.timeout(20):
+        assert await published.refresh() == EMPTY
+    assert len(connections) == 1
+    async with asyncio.timeout(20):
+        assert await published.refresh() == EMPTY  # not asked again
+    assert len(connections) == 1
+    now[0] += subject.AGAIN_S
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):  # whoever waits gives up first
+            await published.refresh()
+    assert published._next == now[0] + subject.AGAIN_S
+    for writer in connections:
+        writer.close()
+    server.close()
