@@ -94,8 +94,10 @@ class LocalStack:
     def recover(self, settings: StackSettings) -> None:
         """Take up the state that a killed engine left: its lock, and what it was making when it died.
 
-        What the simulated clouds have and the state does not is imported under its URN, the rest of what was
-        being made is forgotten. With a real cloud a person does the same (docs/clouds.md).
+        What was being made and is there is imported under its URN, the rest of it is forgotten. The engine
+        may die before it has noted what it was about to make: such a thing the state does not know, and it
+        is removed.
+        With a real cloud a person does the same, and finds the unknown by the fleet's tags (docs/clouds.md).
         Raises: UnreachableError.
         """
         stack = self._stack(settings)
@@ -120,6 +122,11 @@ class LocalStack:
         )
         if done.returncode:
             raise UnreachableError(f"pulumi refresh: {done.stderr.strip() or done.stdout.strip()}")
+        known = {str(resource.get("id", "")) for resource in self.state(settings).get("resources") or ()}
+        for thing in self.world.things():
+            if thing.id not in known:
+                self._say(f"removing {thing.id} ({thing.type}), which the state does not know")
+                self.world.delete(thing.id)
 
     def state(self, settings: StackSettings) -> Mapping[str, Any]:
         """Return the engine's own record: resources and pending operations."""
