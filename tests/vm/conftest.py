@@ -84,6 +84,15 @@ class Booted:
     seconds: dict[str, float]
 
 
+TIMES: dict[str, float] = {}  # seconds, of this run's two machines
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long booting took: figures of an emulated machine, for comparison with themselves."""
+    for name, seconds in TIMES.items():
+        terminalreporter.write_line(f"{name:<24} {seconds:6.1f} s")
+
+
 @pytest.fixture(scope="session")
 def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     """Both machines: booted, given a document made from the manifest and the plan, and visited."""
@@ -119,7 +128,7 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
         at["document to first byte"] = time.monotonic() - began
         at["boot to first byte"] = time.monotonic() - client.began
         evidence = ask(fleet.ports[0])
-        print("\n".join(f"{name:<24} {seconds:6.1f} s" for name, seconds in at.items()))
+        TIMES.update(at)
         yield Booted(
             server=server,
             client=client,
