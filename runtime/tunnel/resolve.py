@@ -5,6 +5,7 @@ DNS says whom to dial, never whom to trust: a wrong answer leads to an address t
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -38,7 +39,7 @@ async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
     failures: list[str] = []
     for kind in ("A", "AAAA"):
         try:
-            answer = await asker.resolve(name, kind, search=False)
+            answer = await _ask(asker, name, kind)
         except dns.resolver.NoAnswer:
             continue
         except dns.exception.DNSException as error:
@@ -56,6 +57,19 @@ async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
         ttl_s=max(MIN_TTL_S, min(ttls)),
         complete=not failures,
     )
+
+
+async def _ask(asker: dns.asyncresolver.Resolver, name: str, kind: str) -> dns.resolver.Answer:
+    """Ask, and stay cancelled: before Python 3.12 the `wait_for` in dnspython can swallow a cancellation.
+
+    A tunnel client that lost its own would never end.
+    """
+    try:
+        return await asker.resolve(name, kind, search=False)
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
 
 
 def _resolver(where: tuple[str, int] | None) -> dns.asyncresolver.Resolver:

@@ -181,3 +181,25 @@ async def test_a_machine_without_a_resolver_says_so(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
     with pytest.raises(UnreachableError, match="no resolver configured"):
         await resolve(NAME, None)
+
+
+async def test_a_cancellation_that_the_library_swallows_counts_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `asyncio.wait_for` does before Python 3.12 when the answer comes in the same turn of the loop."""
+    asked = asyncio.Event()
+
+    class Swallows:
+        async def resolve(self, *_: object, **__: object) -> object:
+            asked.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            raise dns.resolver.NoAnswer
+
+    monkeypatch.setattr(module, "_resolver", lambda _: Swallows())
+    asking = asyncio.create_task(resolve("tunnel.test", ("127.0.0.1", 53)))
+    await asked.wait()
+    asking.cancel()
+    async with asyncio.timeout(20):
+        with pytest.raises(asyncio.CancelledError):
+            await asking
