@@ -26,7 +26,9 @@ def install_wheels(requirements: Path, cache: Path, target: Path) -> None:
         "--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "x86_64-manylinux_2_34",
         "--link-mode", "copy", "--cache-dir", str(cache), "-r", str(requirements),
     ]  # fmt: skip
-    done = subprocess.run(command, env=_environment(), check=False, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(  # noqa: S603 - no shell
+        command, env=_environment(), check=False, capture_output=True, text=True
+    )
     if done.returncode != 0:
         message = f"the locked wheels cannot be had: {done.stderr.strip()[-1500:]}"
         raise UnreachableError(message)

@@ -243,7 +243,7 @@ def _gce(source: Path, target: Path, used: int, size: int, tools: Toolbox) -> No
     header = formats.sparse_tar_header("disk.raw", size, ((0, used), (tail, size - tail)), tools.epoch)
     command = tools.command("usr/bin/gzip", "-n", "-6")
     with target.open("wb") as file, source.open("rb") as reading:
-        packing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)  # noqa: S603
+        packing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file)  # noqa: S603 - no shell
         if packing.stdin is None:
             raise RuntimeError(command)
         packing.stdin.write(header)

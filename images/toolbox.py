@@ -59,7 +59,7 @@ class Toolbox:
         }
         command = self.command(program, *arguments, name=name)
         try:
-            done = subprocess.run(  # noqa: S603
+            done = subprocess.run(  # noqa: S603 - no shell
                 command, input=data or b"", capture_output=True, env=settings, timeout=_LIMIT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired) as error:

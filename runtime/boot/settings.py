@@ -90,7 +90,7 @@ def open_ports(ports: tuple[int, ...]) -> None:
     """Let these TCP ports through the firewall. Raises: UnreachableError."""
     listed = ", ".join(str(int(port)) for port in sorted(set(ports)))
     command = [_NFT, "add", "element", "inet", "tunnel", "ports", f"{{ {listed} }}"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - no shell
     if done.returncode != 0:
         message = f"the firewall refuses: {done.stderr.strip()[:200]}"
         raise UnreachableError(message)
