@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 if TYPE_CHECKING:
     from tests.fakes.amd import FakeAmd
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 # No deadlines: the machines are shared. Under CI the same examples each time, so that red means a change.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("house"), derandomize=True, print_blob=True)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "house")
+# A mutant either fails or not: nobody reads with which smallest example.
+settings.register_profile(
+    "mutants", parent=settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate), max_examples=50
+)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "house")
+)
 
 
 @pytest.fixture(scope="session")
