@@ -11,9 +11,11 @@ from tests.fuzz import (
     channel,
     composites,
     documents,
+    endorsements,
     eventlog,
     google,
     nitro,
+    owner,
     planted,
     snp,
     tdx,
@@ -39,6 +41,8 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
             documents,
             channel,
             tunnel,
+            owner,
+            endorsements,
         )
         for target in module.TARGETS
     }
