@@ -14,6 +14,7 @@ from infra.fields import Bounds, Fields, Form, form, limits, open_object
 from infra.members import STATES, ClientConfig, Lists, ServerConfig, State, clients, servers
 from runtime.documents.fleet import GRADES, Grade
 from runtime.documents.reference_values import SnpProduct
+from runtime.documents.settings import Access
 from runtime.errors import DocumentError, Problem
 
 WHAT = "configuration"
@@ -25,6 +26,7 @@ ROLES: tuple[Literal["server", "client", "key_receiver"], ...] = ("server", "cli
 Purpose = Literal["production", "test"]
 Provider = Literal["route53", "azure_dns", "cloud_dns"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
+ACCESS: tuple[Access, ...] = get_args(Access)
 
 _TAG = Form(r"[a-z][a-z0-9_-]{0,62}", "lower-case letters, digits, _ and - (what all three clouds take)", 63)
 _REASON = Form(r"[^\x00-\x1f]{10,500}", "a reason of 10 to 500 characters")
@@ -35,7 +37,7 @@ REQUIRED = (
     *("name", "environment", "purpose", "owner_keys", "document", "tunnel_name", "visitor_name", "sites"),
     *("servers", "clients", "images", "dns", "least_grade"),
 )
-OPTIONAL = ("ports", "resolver", "workers", "limits", "opt_in", "tags")
+OPTIONAL = ("ports", "resolver", "workers", "limits", "access_log", "opt_in", "tags")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ class FleetConfig:
     resolver: str
     workers: int
     limits: Mapping[str, float]  # those that differ from their defaults
+    access_log: Access  # of servers; a client's log has no addresses in any case
     servers: tuple[ServerConfig, ...]
     clients: tuple[ClientConfig, ...]
     images: tuple[Generation, ...]  # by number
@@ -134,6 +137,7 @@ def parse(raw: object) -> FleetConfig:
         resolver=_resolver(top),
         workers=workers,
         limits=_limits(top),
+        access_log=top.choice("access_log", ACCESS, "none"),
         servers=servers(lists),
         clients=clients(lists),
         images=_images(top),

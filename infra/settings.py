@@ -29,14 +29,16 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
     if config.limits:
         body["limits"] = dict(config.limits)
     if isinstance(member, ServerConfig):
-        body["role"] = "server"
-        body["server"] = {
+        server: dict[str, Any] = {
             "listen": list(member.listen),
             "visitors_port": config.ports.visitors,
             "sessions_port": config.ports.sessions,
             "data_port": config.ports.data,
             "workers": config.workers,
         }
+        if config.access_log != "none":
+            server["access_log"] = config.access_log
+        body |= {"role": "server", "server": server}
     else:
         client: dict[str, Any] = {
             "sessions_port": config.ports.sessions,
@@ -48,6 +50,8 @@ def write(config: FleetConfig, member: ServerConfig | ClientConfig) -> bytes:
         if member.bundle is not None:
             bundle = member.bundle
             client["bundle"] = {"urls": list(bundle.urls), "sha256": bundle.sha256, "port": bundle.port}
+        if config.access_log != "none":
+            client["access_log"] = "streams"
         body |= {"role": "client", "client": client}
     data = strict_json.canonical(body)
     settings.read(data)  # a VM that cannot read its settings would be found out after it booted

@@ -61,6 +61,7 @@ def _fleet() -> Schema:
         "resolver": {"anyOf": [{"const": "system"}, _form("socket")]},
         "workers": _integer(1, 64, "processes of a server that carry streams"),
         "limits": _object({name: _bounds(name) for name in limits()}, ()),
+        "access_log": _one_of(config.ACCESS, "a line for each visitor, with or without addresses"),
         "servers": _list(_member(members.SERVER_KEYS, members.SERVER_OPTIONAL), "tunnel servers"),
         "clients": _list(_member(members.CLIENT_KEYS, members.CLIENT_OPTIONAL), "tunnel clients", least=0),
         "images": _list(_image(), "one, or two during a rollout", most=config.MAX_GENERATIONS),

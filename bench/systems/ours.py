@@ -103,6 +103,7 @@ def _start(processes: Processes, material: Material, origin: int, *, without: tu
             tunnel_name="tunnel.example",
             tunnel_name_socket="/nonexistent/tunnel.sock",
             limits=Limits(),
+            access_log="none",
         )
     )
     ready = control.wait_for(Ready)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime import config
+from runtime import config, logs
 from runtime.attestation import explanation
 from runtime.attestation.attester import Attester
 from runtime.attestation.attester.choice import choose
@@ -27,7 +27,7 @@ from runtime.attestation.endorsements.web import HttpWeb
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
-from runtime.commands import config_check, endorsements, logs, member, status, verify
+from runtime.commands import config_check, endorsements, member, status, verify
 from runtime.commands.evidence import collect, inspect, observe, read
 from runtime.commands.evidence import verify as evidence_verify
 from runtime.documents import settings as settings_document

@@ -18,6 +18,7 @@ from runtime.limits import Limits
 MAX_SETTINGS_SIZE = 16_384  # bytes; EC2 user data is the smallest of the three clouds
 WHAT = "settings"
 Bank = Literal["sha256", "sha384"]
+Access = Literal["none", "streams", "addresses"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class ServerSettings:
     sessions_port: int
     data_port: int  # worker n listens on data_port + n
     workers: int
+    access_log: Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class ClientSettings:
     routes_file: str | None
     routes_urls: tuple[str, ...]
     bundle: Bundle | None
+    access_log: Literal["none", "streams"]  # a client's log never has visitors' addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +144,7 @@ def _server(raw: dict[str, Any], problems: list[Problem]) -> ServerSettings:
         sessions_port=part["sessions_port"],
         data_port=part["data_port"],
         workers=part["workers"],
+        access_log=part.get("access_log", "none"),
     )
 
 
@@ -155,6 +159,7 @@ def _client(raw: dict[str, Any]) -> ClientSettings:
         bundle=Bundle(urls=tuple(bundle["urls"]), sha256=bytes.fromhex(bundle["sha256"]), port=bundle["port"])
         if bundle
         else None,
+        access_log=part.get("access_log", "none"),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from runtime.documents.routes import Certificate, Route, Routes
 from runtime.documents.settings import ClientSettings
 from runtime.errors import UnreachableError, UsageError
 from runtime.limits import Limits
-from runtime.tunnel import resolve
+from runtime.tunnel import access_log, resolve
 from runtime.tunnel.data import Origin
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.supervisor import Status, Supervisor
@@ -117,6 +118,7 @@ class TunnelClient:
                     pause_cap_s=self._settings.reconnect_cap_s,
                     routes=self._routes,
                     status=self._tell_status,
+                    access=access_log.of(self._settings.access_log, time.monotonic),
                 )
                 self._running[address] = (supervisor, tasks.create_task(supervisor.run()))
                 log.info("address appeared in dns", extra={"fields": {"address": address}})

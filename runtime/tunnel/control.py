@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast, get_type_hints
+from typing import Any, Literal, TypeAlias, cast, get_args, get_type_hints
 
 from runtime.errors import MalformedError
 from runtime.limits import Limits
 
 MAX_LINE = 64 * 1024
 Address: TypeAlias = tuple[str, int]
+Access: TypeAlias = Literal["none", "streams", "addresses"]  # of visitors, in the access log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Configure:
     tunnel_name: str
     tunnel_name_socket: str  # unix socket that answers for the tunnel name itself
     limits: Limits
+    access_log: Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,12 @@ def _text(name: str, value: object) -> str:
     return value
 
 
+def _access(name: str, value: object) -> str:
+    if value not in get_args(Access):
+        raise _wrong(name, "none, streams or addresses")
+    return _text(name, value)
+
+
 def _bytes(name: str, value: object) -> bytes:
     try:
         data = bytes.fromhex(_text(name, value))
@@ -256,4 +264,5 @@ _READERS: dict[object, Any] = {
     tuple[Address, ...]: _addresses,
     dict[str, int]: _totals,
     Limits: _limits,
+    Access: _access,
 }

@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import hmac
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, TypeAlias, cast
 
 from runtime.errors import MalformedError, PeerError, TunnelError, UnreachableError, UsageError
 from runtime.limits import Limits
+from runtime.tunnel.access_log import FollowedStream
 from runtime.tunnel.data_tls import ALPN, client_finished, dial
 from runtime.tunnel.frames import OpenRequest, ResetCode
 from runtime.tunnel.join import (
@@ -37,6 +38,7 @@ from runtime.tunnel.stream import Far, Stream, StreamSink
 from runtime.tunnel.tls_end import TlsEnd
 
 Kind: TypeAlias = Literal["tls", "http", "h2c", "https", "h2"]
+Follow: TypeAlias = Callable[[OpenRequest], FollowedStream]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +137,11 @@ def farewell_s(deadline_s: float) -> float:
 class DataConnection:
     """One joined data connection. `closed` ends with None after a drain, else with the error."""
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, limits: Limits, origins: OriginTable) -> None:
+    def __init__(
+        self, *, loop: asyncio.AbstractEventLoop, limits: Limits, origins: OriginTable, follow: Follow | None
+    ) -> None:
         self.closed: asyncio.Future[TunnelError | None] = loop.create_future()
+        self._follow = follow  # None: no access log
         self._loop = loop
         self._limits = limits
         self._origins = origins
@@ -161,7 +166,8 @@ class DataConnection:
             self.farewell()
             await asyncio.wait([self.closed], timeout=lead_s)
         if not self.closed.done():
-            self.abort()
+            self._dialer.cancel()
+            self.mux.cut()
             await asyncio.wait([self.closed], timeout=deadline_s)
 
     def farewell(self) -> None:
@@ -182,6 +188,9 @@ class DataConnection:
             self.closed.set_result(error)
 
     def _accept(self, stream: Stream, request: OpenRequest) -> StreamSink | ResetCode:
+        followed = None
+        if self._follow is not None:
+            followed = stream.witness = self._follow(request)
         origin = self._origins.find(request.hostname)
         if isinstance(origin, ResetCode):
             return origin
@@ -193,8 +202,21 @@ class DataConnection:
             stream=stream,
             loop=self._loop,
             limits=self._limits,
-            on_secured=partial(self._dial, origin, request.hostname, greeting),
+            on_secured=partial(self._dial_secured, followed, origin, request.hostname, greeting),
         )
+
+    def _dial_secured(
+        self,
+        followed: FollowedStream | None,
+        origin: Origin,
+        hostname: str,
+        greeting: bytes,
+        far: Far,
+        protocol: str | None,
+    ) -> StreamSink:
+        if followed is not None:
+            followed.agreed(protocol)
+        return self._dial(origin, hostname, greeting, far, protocol)
 
     def _dial(
         self, origin: Origin, hostname: str, greeting: bytes, far: Far, protocol: str | None
@@ -225,15 +247,16 @@ async def connect(
     origins: OriginTable,
     limits: Limits,
     deadline_s: float,
+    follow: Follow | None = None,
 ) -> DataConnection:
-    """Dial a worker's data port and join.
+    """Dial a worker's data port and join; `follow` begins the access log's line of each stream.
 
     Raises:
         UnreachableError: nothing answered.
         PeerError: `pin_mismatch`, `alpn_mismatch`, `join_refused`, `data_deadline`.
     """
     loop = asyncio.get_running_loop()
-    connection = DataConnection(loop=loop, limits=limits, origins=origins)
+    connection = DataConnection(loop=loop, limits=limits, origins=origins, follow=follow)
     joiner = _Joiner(loop=loop, ticket=ticket, mux=connection.mux)
     limit = asyncio.timeout(deadline_s)
     try:

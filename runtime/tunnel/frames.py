@@ -16,7 +16,7 @@ A frame is an 8-byte header, big-endian, and a payload:
     PONG           9       0  the same 8 bytes
     GOAWAY        10       0  u16 `CloseCode`: no new streams (0), or why the connection closes
 
-    OPEN payload: u8 version (1) | u8 n | n bytes hostname (ASCII)
+    OPEN payload: u8 version (1) | 16 bytes request id | u8 n | n bytes hostname (ASCII)
                   | 16 bytes visitor address (IPv4 mapped) | u16 port
                   | 16 bytes server-side address | u16 port | the visitor's first bytes
 
@@ -44,12 +44,14 @@ MAX_CREDIT = 2**31 - 1
 MAX_STREAM = 2**32 - 1
 MAX_HOSTNAME = 253  # RFC 1035 §2.3.4 in text form
 OPEN_VERSION = 1
+REQUEST_ID = 16  # bytes, drawn at random by the server
 _VIEW_FROM = 4096  # below this a copy is cheaper than a memoryview
 
 _HEADER = struct.Struct(">II")  # (length << 8 | type), stream
 _ENDPOINTS = struct.Struct(">16sH16sH")
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
+_VERSION = bytes((OPEN_VERSION,))
 
 
 class FrameType(IntEnum):
@@ -116,8 +118,9 @@ class FrameError(MalformedError):
         return (FrameError, (self.close, self.detail))
 
 
-_OPEN_LEAST = 2 + 1 + _ENDPOINTS.size
-_OPEN_MOST = 2 + MAX_HOSTNAME + _ENDPOINTS.size + MAX_FIRST
+_OPEN_NAME = 1 + REQUEST_ID + 1  # where the hostname starts
+_OPEN_LEAST = _OPEN_NAME + 1 + _ENDPOINTS.size
+_OPEN_MOST = _OPEN_NAME + MAX_HOSTNAME + _ENDPOINTS.size + MAX_FIRST
 # Index = type: least payload, most payload, whether it belongs to the connection (stream 0).
 _BOUNDS: tuple[tuple[int, int, bool], ...] = (
     (1, 0, True),  # 0 is no type: nothing satisfies this
@@ -224,14 +227,20 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRequest:
-    """What OPEN says: for which hostname, who came, where, and the first bytes already read."""
+    """What OPEN says: for which hostname, who came, where, and the first bytes already read.
 
+    `request_id` names the stream in the access logs of both ends; a visitor has no part in it.
+    """
+
+    request_id: bytes  # 16
     hostname: str
     visitor: Endpoint
     server: Endpoint
     first: bytes
 
     def __post_init__(self) -> None:
+        if len(self.request_id) != REQUEST_ID:
+            raise MalformedError("OPEN", f"the request id is {len(self.request_id)} bytes, want {REQUEST_ID}")
         if not 1 <= len(self.hostname) <= MAX_HOSTNAME or not self.hostname.isascii():
             raise MalformedError("OPEN", "the hostname is not 1..253 ASCII characters")
         if len(self.first) > MAX_FIRST:
@@ -241,7 +250,7 @@ class OpenRequest:
         """Encode the payload."""
         name = self.hostname.encode("ascii")
         ends = _ENDPOINTS.pack(self.visitor.address, self.visitor.port, self.server.address, self.server.port)
-        return b"".join((bytes((OPEN_VERSION, len(name))), name, ends, self.first))
+        return b"".join((_VERSION, self.request_id, bytes((len(name),)), name, ends, self.first))
 
     @classmethod
     def decode(cls, payload: Chunk) -> OpenRequest:
@@ -251,14 +260,15 @@ class OpenRequest:
             raise MalformedError("OPEN", f"{len(data)} bytes, want at least {_OPEN_LEAST}")
         if data[0] != OPEN_VERSION:
             raise MalformedError("OPEN", f"version {data[0]}, want {OPEN_VERSION}", offset=0)
-        start = 2 + data[1]
+        start = _OPEN_NAME + data[_OPEN_NAME - 1]
         if len(data) < start + _ENDPOINTS.size:
-            raise MalformedError("OPEN", "the hostname is longer than the payload", offset=1)
-        name = data[2:start]
+            raise MalformedError("OPEN", "the hostname is longer than the payload", offset=_OPEN_NAME - 1)
+        name = data[_OPEN_NAME:start]
         if not name.isascii():
-            raise MalformedError("OPEN", "the hostname is not ASCII", offset=2)
+            raise MalformedError("OPEN", "the hostname is not ASCII", offset=_OPEN_NAME)
         visitor, visitor_port, server, server_port = _ENDPOINTS.unpack_from(data, start)
         return cls(
+            request_id=data[1 : 1 + REQUEST_ID],
             hostname=name.decode("ascii"),
             visitor=Endpoint(address=visitor, port=visitor_port),
             server=Endpoint(address=server, port=server_port),

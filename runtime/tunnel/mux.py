@@ -31,6 +31,7 @@ from runtime.tunnel.frames import (
     read_close,
     read_credit,
     read_reset,
+    reset,
 )
 from runtime.tunnel.stream import UNJOINED, Stream, StreamSink
 
@@ -125,19 +126,28 @@ class Mux(asyncio.Protocol):
         if self._closing:
             return
         self._error = PeerError(code.name.lower(), detail)
-        self._write_out()
-        self._cut(ResetCode.CONNECTION_LOST)
-        transport = self._transport
-        if transport is not None:
-            transport.write(goaway(code))
-            transport.close()
-            self._loop.call_later(_LINGER_S, transport.abort)
+        self._leave(ResetCode.CONNECTION_LOST, goaway(code))
+
+    def cut(self) -> None:
+        """Cut every stream because a drain is over, tell the peer of each, close."""
+        if not self._closing:
+            resets = [reset(stream, ResetCode.DRAINED) for stream in self._streams]
+            self._leave(ResetCode.DRAINED, b"".join((*resets, goaway(CloseCode.DRAIN))))
 
     def abort(self) -> None:
         """Cut every stream and the connection at once; nothing more is sent."""
         self._cut(ResetCode.CONNECTION_LOST)
         if self._transport is not None:
             self._transport.abort()
+
+    def _leave(self, code: ResetCode, last_frames: bytes) -> None:
+        self._write_out()
+        self._cut(code)
+        transport = self._transport
+        if transport is not None:
+            transport.write(last_frames)
+            transport.close()
+            self._loop.call_later(_LINGER_S, transport.abort)
 
     # ------------------------------------------------------------------ for streams
 
@@ -273,7 +283,7 @@ class Mux(asyncio.Protocol):
     def _on_reset(self, stream_id: int, code: ResetCode) -> None:
         stream = self._streams.get(stream_id)
         if stream is not None:
-            sink = stream.detach()
+            sink = stream.detach(code)
             if sink is not None:
                 sink.reset(code)
             self.forget(stream_id)
@@ -382,7 +392,8 @@ class Mux(asyncio.Protocol):
         self._closing = True
         self._ready.clear()
         streams, self._streams = self._streams, {}
+        why = code if self._error is None else self._error.code
         for stream in streams.values():
-            sink = stream.detach()
+            sink = stream.detach(why)
             if sink is not None:
                 sink.reset(code)

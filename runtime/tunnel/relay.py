@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from runtime.errors import MalformedError
 from runtime.limits import Limits
+from runtime.tunnel.access_log import new_request_id
 from runtime.tunnel.client_hello import (
     DECODE_ERROR,
     INTERNAL_ERROR,
@@ -47,12 +48,12 @@ class Refusal(StrEnum):
 class Switch(Protocol):
     """What a visitor's socket needs of its worker."""
 
-    def open(self, request: OpenRequest, visitor: StreamSink) -> Far:
+    def open(self, request: OpenRequest, visitor: StreamSink, alpn: tuple[bytes, ...]) -> Far:
         """Start the stream; the first bytes are then on their way. Raises NoRouteError."""
         ...
 
-    def refused(self, reason: Refusal) -> None:
-        """Count a visitor who was turned away."""
+    def refused(self, reason: Refusal, visitor: Visitor, hello: ClientHello | None) -> None:
+        """Count a visitor who was turned away, by its hello if it came."""
         ...
 
     def arrived(self, visitor: Visitor) -> bool:
@@ -77,6 +78,11 @@ class Visitor(SocketEnd):
         self._leaving = False  # our last answer is on its way; nothing is read any more
 
     @property
+    def address(self) -> Endpoint:
+        """Where the visitor comes from; zeros when it had gone before we asked."""
+        return _endpoint(self._transport, "peername")
+
+    @property
     def reading(self) -> bool:
         """Whether the ClientHello is not complete yet."""
         return self._reader is not None and not self._leaving
@@ -86,7 +92,7 @@ class Visitor(SocketEnd):
         if not self._switch.arrived(self):
             self._reader = None
             self._leaving = True
-            self._switch.refused(Refusal.TOO_MANY)
+            self._switch.refused(Refusal.TOO_MANY, self, None)
             abort(cast("asyncio.Transport", transport))
             return
         self._timer = self._loop.call_later(self._limits.hello_s, self._too_slow)
@@ -141,19 +147,19 @@ class Visitor(SocketEnd):
 
     def _route(self, hello: ClientHello) -> None:
         if hello.sni is None:
-            self._refuse(Refusal.NO_NAME, alert(UNRECOGNIZED_NAME))
+            self._refuse(Refusal.NO_NAME, alert(UNRECOGNIZED_NAME), hello)
             return
-        transport = cast("asyncio.Transport", self._transport)
         try:
             request = OpenRequest(
+                request_id=new_request_id(),
                 hostname=hello.sni,
-                visitor=_endpoint(transport, "peername"),
-                server=_endpoint(transport, "sockname"),
+                visitor=self.address,
+                server=_endpoint(self._transport, "sockname"),
                 first=hello.raw[:MAX_FIRST],
             )
-            far = self._switch.open(request, self)
+            far = self._switch.open(request, self, hello.alpn)
         except NoRouteError:
-            self._refuse(Refusal.NO_ROUTE, alert(UNRECOGNIZED_NAME))
+            self._refuse(Refusal.NO_ROUTE, alert(UNRECOGNIZED_NAME), hello)
             return
         self._reader = None
         self._cancel_timer()
@@ -165,7 +171,7 @@ class Visitor(SocketEnd):
         self._timer = None
         self._refuse(Refusal.HELLO_DEADLINE, b"")
 
-    def _refuse(self, reason: Refusal, answer: bytes) -> None:
+    def _refuse(self, reason: Refusal, answer: bytes, hello: ClientHello | None = None) -> None:
         self._far = None
         self._reader = None
         self._cancel_timer()
@@ -173,7 +179,7 @@ class Visitor(SocketEnd):
         if self._leaving or transport is None or transport.is_closing():
             return
         self._leaving = True
-        self._switch.refused(reason)
+        self._switch.refused(reason, self, hello)
         if answer:
             transport.resume_reading()  # unread bytes in the kernel would turn our close into a reset
             transport.write(answer)
@@ -183,8 +189,8 @@ class Visitor(SocketEnd):
             transport.abort()
 
 
-def _endpoint(transport: asyncio.Transport, which: str) -> Endpoint:
-    name: object = transport.get_extra_info(which)
+def _endpoint(transport: asyncio.Transport | None, which: str) -> Endpoint:
+    name: object = None if transport is None else transport.get_extra_info(which)
     if isinstance(name, tuple):
         host, port = cast("tuple[str, int]", name[:2])  # pyright: ignore[reportUnknownMemberType]
         try:

@@ -32,7 +32,7 @@ from runtime.tunnel.owner_visits import OwnerVisits
 from runtime.tunnel.renewal import SOONEST_S, due_in
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
 from runtime.tunnel.together import run_together
-from runtime.tunnel.workers import WorkerPool
+from runtime.tunnel.workers import WorkerPool, configurations
 
 log = logging.getLogger("tunnel.server")
 
@@ -93,7 +93,14 @@ class TunnelServer:
         async with asyncio.TaskGroup() as tasks:
             listeners: list[asyncio.Server] = []
             try:
-                workers = await self.workers.start(self._configurations(tunnel_name_socket), tasks)
+                wanted = configurations(
+                    self._settings,
+                    key=self._data_key,
+                    limits=self._limits,
+                    tunnel_name=self._tunnel_name,
+                    tunnel_name_socket=tunnel_name_socket,
+                )
+                workers = await self.workers.start(wanted, tasks)
                 self._ports = tuple(worker.data_port for worker in workers)
                 for address in self._settings.listen:
                     listeners.append(await self._listen(address, tasks))
@@ -370,23 +377,6 @@ class TunnelServer:
             "grade": session.peer.grade,
             "peer": session.peer_address,
         }
-
-    def _configurations(self, tunnel_name_socket: str) -> list[control.Configure]:
-        settings = self._settings
-        visitors = tuple((address, settings.visitors_port) for address in settings.listen)
-        return [
-            control.Configure(
-                worker=index,
-                visitor_listen=visitors,
-                data_listen=tuple((address, settings.data_port + index) for address in settings.listen),
-                certificate_pem=self._data_key.certificate_pem,
-                key_pem=self._data_key.key_pem,
-                tunnel_name=self._tunnel_name,
-                tunnel_name_socket=tunnel_name_socket,
-                limits=self._limits,
-            )
-            for index in range(settings.workers)
-        ]
 
 
 def _as_told(session: Session) -> control.Session:

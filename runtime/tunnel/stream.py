@@ -63,6 +63,14 @@ class Far(Protocol):
     def consumed(self, size: int) -> None: ...
 
 
+class Witness(Protocol):
+    """Who wants to know how a stream ended: the access log."""
+
+    def over(self, *, sent: int, received: int, reason: str) -> None:
+        """Take how many bytes each direction carried, and why it ended: `done`, or a code."""
+        ...
+
+
 class Carrier(Protocol):
     """What a stream needs of its data connection."""
 
@@ -83,9 +91,11 @@ class Stream:
     """One stream of a `Mux`. After `reset`, or both ends, every method does nothing."""
 
     __slots__ = (
+        "_allowed",
         "_credit",
         "_ending",
         "_got_end",
+        "_granted",
         "_mux",
         "_owed",
         "_paused",
@@ -96,17 +106,20 @@ class Stream:
         "_sink",
         "_size",
         "id",
+        "witness",
     )
 
     def __init__(self, mux: Carrier, stream: int, credit: int, *, sent: int = 0, received: int = 0) -> None:
         self.id = stream
         self._mux: Carrier | None = mux  # None: over
         self._sink: StreamSink | None = None
+        self._granted = self._allowed = credit  # all that we, and the peer, were ever allowed to send
         self._credit = credit - sent  # what we may still send
         self._room = credit - received  # what the peer may still send
         self._owed = 0  # consumed, not yet given back
         self._pending: deque[Chunk] | None = None  # made when needed: most streams never wait
         self._size = 0  # bytes pending
+        self.witness: Witness | None = None
         self._paused = self._queued = self._ending = self._sent_end = self._got_end = False
 
     @property
@@ -146,7 +159,7 @@ class Stream:
         """Give up both directions. The own sink is not called."""
         mux = self._mux
         if mux is not None:
-            self.detach()
+            self.detach(code)
             mux.forget(self.id)
             mux.send_control(reset(self.id, code))
 
@@ -158,6 +171,7 @@ class Stream:
         self._owed += size
         if self._owed >= mux.limits.credit // 2:
             self._room += self._owed
+            self._allowed += self._owed
             mux.send_control(window(self.id, self._owed))
             self._owed = 0
 
@@ -166,7 +180,12 @@ class Stream:
     def attach(self, sink: StreamSink) -> None:
         self._sink = sink
 
-    def detach(self) -> StreamSink | None:
+    def detach(self, why: ResetCode | str) -> StreamSink | None:
+        witness, self.witness = self.witness, None
+        if witness is not None:
+            sent, received = self._granted - self._credit, self._allowed - self._room
+            reason = why.name.lower() if isinstance(why, ResetCode) else why
+            witness.over(sent=sent, received=received, reason=reason)
         sink, self._sink, self._mux, self._pending, self._size = self._sink, None, None, None, 0
         return sink
 
@@ -192,6 +211,7 @@ class Stream:
         if self._credit + credit > MAX_CREDIT:
             raise FrameError(CloseCode.CREDIT_OVERFLOW, f"stream {self.id}: credit above {MAX_CREDIT}")
         self._credit += credit
+        self._granted += credit
         if self._mux is not None and self._size:
             self._queue(self._mux)
 
@@ -237,5 +257,5 @@ class Stream:
     def _finish(self) -> None:
         if self._sent_end and self._got_end and self._mux is not None:
             mux = self._mux
-            self.detach()
+            self.detach("done")
             mux.forget(self.id)

@@ -14,6 +14,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from runtime.attestation.model import AttestationResult
 from runtime.channel import session as channel
@@ -24,6 +25,7 @@ from runtime.channel.session import Session
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
+from runtime.tunnel.access_log import AccessLog
 from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
 from runtime.tunnel.document_exchange import DocumentExchange
 from runtime.tunnel.owner_desk import TellStatus
@@ -70,8 +72,9 @@ class Supervisor:
         pause_cap_s: float,
         routes: Mapping[str, Origin],
         status: TellStatus,
+        access: AccessLog | None,
     ) -> None:
-        self._tell_status = status
+        self._tell_status, self._access = status, access
         self.status = Status(address=address)
         self._port, self._party, self._limits = port, party, limits
         self._cap, self._routes = pause_cap_s, dict(routes)
@@ -243,6 +246,7 @@ class Supervisor:
                     origins=self._table,
                     limits=self._limits,
                     deadline_s=self._limits.data_dial_s,
+                    follow=self._follow(session),
                 )
             except PeerError as error:
                 tries += 1
@@ -333,6 +337,11 @@ class Supervisor:
             )
 
     # -- small things -----------------------------------------------------------------------------
+
+    def _follow(self, session: Session) -> data.Follow | None:
+        if self._access is None:
+            return None
+        return partial(self._access.follow, peer=session.peer.member, from_visitor="received")
 
     def _note(self, error: Exception) -> None:
         first: BaseException = error

@@ -15,6 +15,8 @@ from typing import TypeAlias
 
 from runtime.errors import PeerError
 from runtime.limits import Limits
+from runtime.tunnel.access_log import AccessLog
+from runtime.tunnel.client_hello import ClientHello
 from runtime.tunnel.control import Counters, End, Grant, Joined, Left, Session
 from runtime.tunnel.frames import CloseCode, OpenRequest, ResetCode
 from runtime.tunnel.join import (
@@ -60,7 +62,9 @@ class Switchboard:
         tunnel_name_socket: str,
         tell: Tell,
         on_serving: Callable[[bool], None],
+        access: AccessLog | None,
     ) -> None:
+        self._access = access
         self._on_serving = on_serving
         self._loop = loop
         self._limits = limits
@@ -150,6 +154,12 @@ class Switchboard:
             for mux in tuple(served.muxes):
                 mux.goaway()
 
+    def end_drain(self) -> None:
+        """Cut what a drain's time was not enough for; each peer is told why."""
+        for served in self._sessions.values():
+            for mux in tuple(served.muxes):
+                mux.cut()
+
     def cut(self) -> None:
         """Close everything at once."""
         self._dialer.cancel()
@@ -165,7 +175,7 @@ class Switchboard:
         """Make the protocol of one visitor's socket."""
         return Visitor(loop=self._loop, limits=self._limits, switch=self)
 
-    def open(self, request: OpenRequest, visitor: StreamSink) -> Far:
+    def open(self, request: OpenRequest, visitor: StreamSink, alpn: tuple[bytes, ...]) -> Far:
         """See `relay.Switch.open`."""
         if request.hostname == self._tunnel_name:
             return self._open_own(request, visitor)
@@ -175,12 +185,21 @@ class Switchboard:
             if free:
                 mux = min(free, key=_load)
                 self._opened[served.member] += 1
-                return mux.open(request, visitor)
+                stream = mux.open(request, visitor)
+                if self._access is not None:
+                    stream.witness = followed = self._access.follow(
+                        request, peer=served.member, from_visitor="sent"
+                    )
+                    followed.offered(alpn)
+                return stream
         raise NoRouteError("no session offers this hostname")
 
-    def refused(self, reason: Refusal) -> None:
+    def refused(self, reason: Refusal, visitor: Visitor, hello: ClientHello | None) -> None:
         """See `relay.Switch.refused`."""
         self._refused[reason.value] += 1
+        if self._access is not None and reason is not Refusal.RESET:  # a reset stream has its own line
+            name, alpn = (hello.sni, hello.alpn) if hello is not None else (None, ())
+            self._access.turned_away(reason.value, visitor=visitor.address, hostname=name, alpn=alpn)
 
     def arrived(self, visitor: Visitor) -> bool:
         """See `relay.Switch.arrived`."""

@@ -18,7 +18,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
+from runtime import logs
 from runtime.errors import MalformedError, TunnelError
+from runtime.tunnel import access_log
 from runtime.tunnel.admission import Admission
 from runtime.tunnel.control import (
     Configure,
@@ -44,6 +46,7 @@ from runtime.tunnel.switchboard import Switchboard
 Tell: TypeAlias = Callable[[FromWorker], None]
 
 _REPORT_S = 1.0
+_TELL_S = 0.2  # what peers get to hear why their streams were cut
 _IDLE_POLL_S = 0.05  # how soon a drain notices that everybody has left
 
 
@@ -77,6 +80,7 @@ class Worker:
             tunnel_name_socket=message.tunnel_name_socket,
             tell=self._tell,
             on_serving=self._serving,
+            access=access_log.of(message.access_log, self._loop.time),
         )
         doors = self._doors = Doors(loop=self._loop, visitor=board.visitor, failed=self.fail)
         self._drain_s = message.limits.drain_s
@@ -150,6 +154,9 @@ class Worker:
             board.goaway()
             while not board.idle and self._loop.time() < stop:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(_IDLE_POLL_S)
+            if not board.idle:
+                board.end_drain()
+                await asyncio.sleep(_TELL_S)  # for the reason to leave this process
             self._report(board)
         self._draining = None
         self.close()
@@ -267,6 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control-fd", type=int, required=True)
     options = parser.parse_args(arguments)
     control = socket.socket(fileno=options.control_fd)
+    logs.to_stderr()
     raise_descriptor_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(run(control))

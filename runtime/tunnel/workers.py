@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from runtime.channel.boot_key import BootKey
+from runtime.documents.settings import ServerSettings
 from runtime.errors import MalformedError, PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control
@@ -311,6 +313,26 @@ class WorkerPool:
                 self._on_connections(session)
             case _:
                 raise MalformedError("control message", f"{type(message).__name__} from a worker")
+
+
+def configurations(
+    settings: ServerSettings, *, key: BootKey, limits: Limits, tunnel_name: str, tunnel_name_socket: str
+) -> list[Configure]:
+    """Return what each worker of a server is to be told first; `key` is the data key."""
+    return [
+        Configure(
+            worker=index,
+            visitor_listen=tuple((address, settings.visitors_port) for address in settings.listen),
+            data_listen=tuple((address, settings.data_port + index) for address in settings.listen),
+            certificate_pem=key.certificate_pem,
+            key_pem=key.key_pem,
+            tunnel_name=tunnel_name,
+            tunnel_name_socket=tunnel_name_socket,
+            limits=limits,
+            access_log=settings.access_log,
+        )
+        for index in range(settings.workers)
+    ]
 
 
 def _code(code: str) -> dict[str, object]:

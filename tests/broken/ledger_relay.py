@@ -62,6 +62,22 @@ BREAKS: tuple[Break, ...] = (
         tests=("tests/tunnel/test_doors.py",),
     ),
     Break(
+        name="visitors' addresses in a log that was not to have them",
+        file="runtime/tunnel/access_log.py",
+        old="""        if self._addresses:
+            fields["visitor"] = str(request.visitor)""",
+        new="""        if True:
+            fields["visitor"] = str(request.visitor)""",
+        tests=("tests/tunnel/test_access_log.py",),
+    ),
+    Break(
+        name="a request id that a visitor's hello decides",
+        file="runtime/tunnel/relay.py",
+        old="                request_id=new_request_id(),",
+        new="                request_id=hello.raw[11:27],",
+        tests=("tests/tunnel/test_access_log.py",),
+    ),
+    Break(
         name="an older fleet document accepted",
         file="runtime/web/documents.py",
         old="            if document.version < now.version:",

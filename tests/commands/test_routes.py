@@ -21,7 +21,14 @@ from tests.localfleet.listener import Listener
 from tests.localfleet.publisher import application
 from tests.web.owner import KEY, MALLORY, PUBLIC, signed
 
-NONE = ClientSettings(sessions_port=7443, reconnect_cap_s=1.0, routes_file=None, routes_urls=(), bundle=None)
+NONE = ClientSettings(
+    sessions_port=7443,
+    reconnect_cap_s=1.0,
+    routes_file=None,
+    routes_urls=(),
+    bundle=None,
+    access_log="none",
+)
 
 
 def routes(version: int, *hostnames: str) -> bytes:

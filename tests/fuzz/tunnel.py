@@ -33,6 +33,7 @@ from tests.tunnel.memory import Pair
 from tests.tunnel.rig import client_hello
 
 _HERE, _THERE = Endpoint.of("192.0.2.1", 40000), Endpoint.of("2001:db8::2", 443)
+_ID = bytes(range(16))  # of a request
 _LIMITS = Limits(credit=4096, hello_bytes=1024, max_streams=8)
 
 
@@ -114,7 +115,9 @@ def _events(parts: list[bytes]) -> tuple[list[Event], TunnelError | None]:
 
 
 def _frame_seeds() -> list[bytes]:
-    opened = OpenRequest(hostname="a.example", visitor=_HERE, server=_THERE, first=client_hello("a.example"))
+    opened = OpenRequest(
+        request_id=_ID, hostname="a.example", visitor=_HERE, server=_THERE, first=client_hello("a.example")
+    )
     frames = (
         frame(FrameType.OPEN, 1, opened.encode()),
         frame(FrameType.DATA, 1, b"some bytes"),
@@ -175,7 +178,7 @@ def _proxy(data: bytes) -> None:
 
 def _open_seeds() -> list[bytes]:
     made = [
-        OpenRequest(hostname=name, visitor=visitor, server=_HERE, first=b"first")
+        OpenRequest(request_id=_ID, hostname=name, visitor=visitor, server=_HERE, first=b"first")
         for name in ("a.example", "b" * 253)
         for visitor in (_HERE, _THERE, Endpoint(address=bytes(16), port=0))
     ]
@@ -201,6 +204,7 @@ def _control_seeds() -> list[bytes]:
         tunnel_name="tunnel.example",
         tunnel_name_socket="/run/tunnel.sock",
         limits=Limits(),
+        access_log="addresses",
     )
     messages = (
         configured,

@@ -32,7 +32,12 @@ def test_a_server_reads_what_was_written(raw: dict[str, Any]) -> None:
     assert read.digest == boot.digest(data)
     assert read.resolver == ("127.0.0.1", 5353)
     assert read.role == boot.ServerSettings(
-        listen=("127.0.0.11",), visitors_port=8443, sessions_port=7443, data_port=7444, workers=1
+        listen=("127.0.0.11",),
+        visitors_port=8443,
+        sessions_port=7443,
+        data_port=7444,
+        workers=1,
+        access_log="none",
     )
 
 
@@ -48,7 +53,17 @@ def test_a_client_reads_what_was_written(raw: dict[str, Any]) -> None:
         routes_file=None,
         routes_urls=("https://fleet.demo.test/routes.json",),
         bundle=None,
+        access_log="none",
     )
+
+
+@pytest.mark.parametrize("access", ["streams", "addresses"])
+def test_a_client_never_gets_a_log_with_addresses(raw: dict[str, Any], access: str) -> None:
+    fleet = parsed(raw | {"access_log": access})
+    server, client = (
+        boot.read(settings.write(fleet, one)).role for one in (fleet.servers[0], fleet.clients[0])
+    )
+    assert (server.access_log, client.access_log) == (access, "streams")
 
 
 @hypothesis_settings(max_examples=60, deadline=None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime import logs
 from runtime.attestation.model import TrustRoot
-from runtime.commands import logs, member
+from runtime.commands import member
 from runtime.commands.main import read_settings, run_until_done
 from runtime.documents import strict_json
 from tests.fakes.amd import Chip, SimulatedSnpAttester

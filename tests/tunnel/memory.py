@@ -19,7 +19,7 @@ KIB = 1024
 
 
 def request(first: bytes = b"") -> OpenRequest:
-    return OpenRequest(hostname="a.example", visitor=HERE, server=HERE, first=first)
+    return OpenRequest(request_id=bytes(16), hostname="a.example", visitor=HERE, server=HERE, first=first)
 
 
 class Handle:

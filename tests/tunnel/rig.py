@@ -26,7 +26,7 @@ from cryptography.x509.oid import NameOID
 from runtime.limits import Limits
 from runtime.tunnel.admission import Admission
 from runtime.tunnel.control import Configure, Counters, Drain, End, FromWorker, Grant, Ready, Session
-from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable, connect
+from runtime.tunnel.data import DataConnection, Follow, JoinTicket, Origin, OriginTable, connect
 from runtime.tunnel.data_tls import certificate_digest
 from runtime.tunnel.routing import SessionId
 from runtime.tunnel.tls_end import visitor_context
@@ -93,6 +93,7 @@ def configure(limits: Limits | None = None, **changes: Any) -> Configure:
         tunnel_name=TUNNEL_NAME,
         tunnel_name_socket="/nonexistent/tunnel.sock",
         limits=limits or Limits(),
+        access_log="none",
     )
     return replace(message, **changes)
 
@@ -122,6 +123,7 @@ class Rig:
         self.worker = Worker(loop=asyncio.get_running_loop(), tell=self.told.append)
         self.origins = OriginTable({}, frozenset())
         self.connections: list[DataConnection] = []
+        self.follow: Follow | None = None  # of the client's access log
         self._changes = changes
         self._servers: list[asyncio.Server] = []
         self._writers: list[asyncio.StreamWriter] = []
@@ -172,6 +174,7 @@ class Rig:
             origins=self.origins,
             limits=self.limits,
             deadline_s=5,
+            follow=self.follow,
         )
         self.connections.append(connection)
         return connection

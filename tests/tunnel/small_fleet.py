@@ -97,7 +97,12 @@ class SmallFleet:
     def server_settings(self, address: str, **changes: Any) -> ServerSettings:
         """One worker, every port but the sessions' chosen by the kernel."""
         made = ServerSettings(
-            listen=(address,), visitors_port=0, sessions_port=self.sessions_port, data_port=0, workers=1
+            listen=(address,),
+            visitors_port=0,
+            sessions_port=self.sessions_port,
+            data_port=0,
+            workers=1,
+            access_log="none",
         )
         return replace(made, **changes)
 
@@ -141,6 +146,7 @@ class SmallFleet:
             routes_file="",
             routes_urls=(),
             bundle=None,
+            access_log="none",
         )
         client = TunnelClient(
             settings=settings,

@@ -39,6 +39,7 @@ MESSAGES: list[Message] = [
         tunnel_name="t.example",
         tunnel_name_socket="/run/t",
         limits=Limits(credit=65536),
+        access_log="streams",
     ),
     Session(session=bytes(16), member="m", epoch=1, join_secret=bytes(32)),
     Grant(session=bytes(16), hostnames=("a.b", "*.c.d")),

@@ -39,6 +39,8 @@ lengths = {
 }
 of_connection = {FrameType.JOIN, FrameType.JOINED, FrameType.PING, FrameType.PONG, FrameType.GOAWAY}
 
+ID = bytes(range(16))
+
 
 @st.composite
 def legal_frames(draw: st.DrawFn) -> bytes:
@@ -119,7 +121,7 @@ def test_partial_data_is_forwarded_on_arrival_as_a_view() -> None:
 @pytest.mark.parametrize(
     ("kind", "length", "stream", "code"),
     [
-        (FrameType.OPEN, 16384 + 2 + 253 + 36 + 1, 1, CloseCode.FRAME_LENGTH),
+        (FrameType.OPEN, 16384 + 18 + 253 + 36 + 1, 1, CloseCode.FRAME_LENGTH),
         (FrameType.DATA, 0, 1, CloseCode.FRAME_LENGTH),
         (FrameType.DATA, MAX_DATA + 1, 1, CloseCode.FRAME_LENGTH),
         (FrameType.END, MAX_DATA + 1, 1, CloseCode.FRAME_LENGTH),
@@ -140,14 +142,20 @@ def test_a_forbidden_header_is_refused_before_its_payload(
 
 
 @given(
+    st.binary(min_size=16, max_size=16),
     st.text("abcdefghijklmnopqrstuvwxyz.-", min_size=1, max_size=253),
     st.ip_addresses(),
     st.integers(0, 65535),
     st.binary(max_size=16384),
 )
-def test_open_round_trip(hostname: str, address: object, port: int, first: bytes) -> None:
-    visitor = Endpoint.of(str(address), port)
-    request = OpenRequest(hostname=hostname, visitor=visitor, server=Endpoint.of("::1", 443), first=first)
+def test_open_round_trip(request_id: bytes, hostname: str, address: object, port: int, first: bytes) -> None:
+    request = OpenRequest(
+        request_id=request_id,
+        hostname=hostname,
+        visitor=Endpoint.of(str(address), port),
+        server=Endpoint.of("::1", 443),
+        first=first,
+    )
     assert OpenRequest.decode(request.encode()) == request
 
 
@@ -156,7 +164,7 @@ def test_open_decodes_or_is_malformed(data: bytes) -> None:
     with contextlib.suppress(MalformedError):
         assert OpenRequest.decode(data).encode() == data
     with contextlib.suppress(MalformedError):
-        OpenRequest.decode(b"\x01" + data)
+        OpenRequest.decode(b"\x01" + ID + data)
 
 
 def test_endpoints_in_text() -> None:
@@ -192,9 +200,12 @@ def test_long_fields_of_open_are_refused() -> None:
     here = Endpoint.of("::1", 1)
     for hostname, first in (("", b""), ("a" * 254, b""), ("é", b""), ("a", bytes(16385))):
         with pytest.raises(MalformedError):
-            OpenRequest(hostname=hostname, visitor=here, server=here, first=first)
+            OpenRequest(request_id=ID, hostname=hostname, visitor=here, server=here, first=first)
+    for wrong in (b"", bytes(15), bytes(17)):
+        with pytest.raises(MalformedError):
+            OpenRequest(request_id=wrong, hostname="a", visitor=here, server=here, first=b"")
     with pytest.raises(MalformedError):
-        OpenRequest.decode(b"\x01\x02\xff\xff" + bytes(36))
+        OpenRequest.decode(b"\x01" + ID + b"\x02\xff\xff" + bytes(36))
 
 
 def test_the_error_survives_a_process_boundary() -> None:
@@ -204,6 +215,6 @@ def test_the_error_survives_a_process_boundary() -> None:
 
 def test_an_open_whose_hostname_is_not_ascii_is_refused() -> None:
     with pytest.raises(MalformedError):
-        OpenRequest.decode(b"\x01\x01\xff" + bytes(36))
+        OpenRequest.decode(b"\x01" + ID + b"\x01\xff" + bytes(36))
     with pytest.raises(MalformedError):
-        OpenRequest.decode(b"\x01\x30a" + bytes(36))
+        OpenRequest.decode(b"\x01" + ID + b"\x30a" + bytes(36))

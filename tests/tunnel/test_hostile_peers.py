@@ -62,17 +62,19 @@ FROM_A_CLIENT = {
     "ended": (frame(FrameType.END, 1) + data(1, 1), CloseCode.STREAM_ENDED),
     "unknown": (data(7, 1), CloseCode.STREAM_UNKNOWN),
     "reset": (frame(FrameType.RST, 9, b"\0\0"), CloseCode.STREAM_UNKNOWN),
-    "open": (header(FrameType.OPEN, 2, 40) + bytes(40), CloseCode.FRAME_UNEXPECTED),
+    "open": (header(FrameType.OPEN, 2, 56) + bytes(56), CloseCode.FRAME_UNEXPECTED),
     "join": (header(FrameType.JOIN, 0, 58) + bytes(58), CloseCode.FRAME_UNEXPECTED),
     "type": (header(99, 0, 0), CloseCode.FRAME_TYPE),
     "length": (header(FrameType.DATA, 1, 65537), CloseCode.FRAME_LENGTH),
     "stream": (header(FrameType.PING, 1, 8) + bytes(8), CloseCode.FRAME_STREAM),
 }
-OPEN = OpenRequest(hostname="who.example", visitor=SOMEBODY, server=SOMEBODY, first=b"").encode()
+OPEN = OpenRequest(
+    request_id=bytes(16), hostname="who.example", visitor=SOMEBODY, server=SOMEBODY, first=b""
+).encode()
 FROM_A_SERVER = {
     "twice": (frame(FrameType.OPEN, 5, OPEN) * 2, CloseCode.STREAM_REUSED),
     "version": (frame(FrameType.OPEN, 5, b"\x02" + OPEN[1:]), CloseCode.OPEN_MALFORMED),
-    "name": (frame(FrameType.OPEN, 5, OPEN[:1] + b"\xff" + OPEN[2:]), CloseCode.OPEN_MALFORMED),
+    "name": (frame(FrameType.OPEN, 5, OPEN[:17] + b"\xff" + OPEN[18:]), CloseCode.OPEN_MALFORMED),
     "unknown": (data(7, 1), CloseCode.STREAM_UNKNOWN),
     "type": (header(99, 0, 0), CloseCode.FRAME_TYPE),
 }
@@ -180,7 +182,9 @@ def test_tiny_frames_cost_a_client_what_their_credit_is(run: Run) -> None:
             connection = await rig.join()
             server_end(rig, rig.session_id)._last = 100  # it takes what the client answers for its own
             before = resident()
-            opened = OpenRequest(hostname=HOST, visitor=SOMEBODY, server=SOMEBODY, first=b"").encode()
+            opened = OpenRequest(
+                request_id=bytes(16), hostname=HOST, visitor=SOMEBODY, server=SOMEBODY, first=b""
+            ).encode()
             for stream in range(1, 7):
                 mux = connection.mux
                 mux.data_received(frame(FrameType.OPEN, stream, opened))

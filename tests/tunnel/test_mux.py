@@ -216,7 +216,7 @@ TO_CLIENT: list[tuple[bytes, CloseCode]] = [
     (OPEN_1 + frame(FrameType.END, 1) + frame(FrameType.DATA, 1, b"x"), CloseCode.STREAM_ENDED),
     (OPEN_1 + frame(FrameType.END, 1) * 2, CloseCode.STREAM_ENDED),
     (OPEN_1 + frame(FrameType.WINDOW, 1, b"\x7f\xff\xff\xff"), CloseCode.CREDIT_OVERFLOW),
-    (frame(FrameType.OPEN, 1, b"\2" + bytes(40)), CloseCode.OPEN_MALFORMED),
+    (frame(FrameType.OPEN, 1, b"\2" + bytes(60)), CloseCode.OPEN_MALFORMED),
     (frames.header(FrameType.DATA, 1, 65537), CloseCode.FRAME_LENGTH),
     (frames.header(FrameType.OPEN, 1, 65536), CloseCode.FRAME_LENGTH),
     (frames.header(11, 1, 1), CloseCode.FRAME_TYPE),

@@ -15,7 +15,9 @@ from runtime.tunnel.proxy_protocol import SIGNATURE, header
 
 
 def request(visitor: Endpoint, server: Endpoint, hostname: str = "shop.example") -> OpenRequest:
-    return OpenRequest(hostname=hostname, visitor=visitor, server=server, first=b"not part of it")
+    return OpenRequest(
+        request_id=bytes(16), hostname=hostname, visitor=visitor, server=server, first=b"not part of it"
+    )
 
 
 def reference(data: bytes) -> tuple[object, object, str | None, bytes]:

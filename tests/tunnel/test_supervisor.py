@@ -44,6 +44,7 @@ async def supervised(
         pause_cap_s=cap_s,
         routes=ROUTES,
         status=dict,
+        access=None,
     )
     running = asyncio.create_task(made.run())
     try:
@@ -222,6 +223,7 @@ async def test_draining_lets_go_and_says_goodbye(fleet: SmallFleet) -> None:
         pause_cap_s=1,
         routes=ROUTES,
         status=dict,
+        access=None,
     )
     await never.drain()  # nothing to let go of
     never.document_changed()

@@ -15,7 +15,14 @@ KEY = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
 MALLORY = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
 
-_ROLE = ClientSettings(sessions_port=7443, reconnect_cap_s=1.0, routes_file=None, routes_urls=(), bundle=None)
+_ROLE = ClientSettings(
+    sessions_port=7443,
+    reconnect_cap_s=1.0,
+    routes_file=None,
+    routes_urls=(),
+    bundle=None,
+    access_log="none",
+)
 _SETTINGS = Settings(
     digest=bytes(32),
     fleet="test",
