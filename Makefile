@@ -15,7 +15,7 @@ TESTS  ?= tests --ignore tests/visitors --ignore tests/vm --ignore tests/realcli
 CHECKED := runtime infra images pipelines tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: image image-lock image-repro image-test release help setup demo test check preview soak bench visitors autobahn pulumi-cli up-local realcli fmt lock broken fuzz coverage mutants
+.PHONY: image image-lock image-repro image-test release help setup demo test check preview change soak bench visitors autobahn pulumi-cli up-local realcli fmt lock broken fuzz coverage mutants
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -65,6 +65,9 @@ visitors: setup ## browsers and programs through the tunnel (as root, after test
 
 autobahn: setup ## RFC 6455's 247 cases, direct and through the tunnel (needs a Python 2.7; four minutes)
 	@$(BIN)/python -m tests.visitors.autobahn $(ARGS)
+
+change: setup ## a scale-out and a rollout of a running fleet under visitors (three minutes)
+	@$(BIN)/python -m tests.localfleet change
 
 soak: setup ## 20 rolling restarts of servers and 20 of clients under load (six minutes; ARGS=--rounds=2)
 	@$(BIN)/python -m tests.localfleet soak $(ARGS)

@@ -31,7 +31,7 @@ class Offer:
     types: tuple[str, ...]  # smallest first: the first is the row's default
     regions: tuple[str, ...]
     product: SnpProduct | None  # the AMD product line that signs; None for TDX
-    grade: Grade  # the best a verifier can say of it (docs/architecture.md)
+    grade: Grade  # the best a verifier can say of it (README.md)
     source: str
 
 

@@ -24,6 +24,8 @@ def main() -> int:
     try:
         if options.verb == "demo":
             return asyncio.run(demo.run(keep=options.keep, as_json=options.json))
+        if options.verb == "change":
+            return asyncio.run(demo.changed())
         if options.verb == "soak":
             return asyncio.run(demo.soak(options.rounds))
         if options.verb == "member":
@@ -45,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     showing.add_argument("--json", action="store_true", help="answer with JSON")
     soaking = verbs.add_parser("soak", help="rolling restarts under load")
     soaking.add_argument("--rounds", type=int, default=20, metavar="N", help="of servers, and of clients")
+    verbs.add_parser("change", help="a scale-out and a rollout under visitors")
     serving = verbs.add_parser("member", help="one member with a simulated TEE")
     serving.add_argument("--settings", required=True, metavar="FILE")
     serving.add_argument("--simulation", required=True, type=Path, metavar="FILE")

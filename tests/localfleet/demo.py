@@ -15,14 +15,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.localfleet import provision, rolling
+from tests.localfleet import change, provision, rolling
+from tests.localfleet.change import attest, lively, verify_arguments
 from tests.localfleet.fleet import LocalFleet, neighbours
-from tests.localfleet.provision import CLIENTS, SERVERS, SITE, TUNNEL_NAME, Provisioned
+from tests.localfleet.provision import SITE, TUNNEL_NAME, Provisioned
 from tests.localfleet.traffic import Tally
 
 EVEN_REQUESTS = 240
 VICTIM = "aws-1"
 BACK_WITHIN_S = 5.0
+GROWN = (6, 4)  # servers and clients
+CHANGE_DRAIN_S = 10.0  # instead of 30, which a rollout waits for too
 EVEN_SPREAD = 0.25  # of the mean: DNS rotation over 8 concurrent visitors is even, not exact
 
 
@@ -60,17 +63,17 @@ async def run(*, keep: bool, as_json: bool) -> int:
     failed = True
     try:
         show = (lambda _text: None) if as_json else story.show
-        made = await provision.provision(folder, provision.free_ports(), story.say, show)
+        made = await provision.provision(folder, provision.free_ports(documented=True), story.say, show)
         async with neighbours(made) as fleet:
             findings, complaints = await _tell(fleet, story, show)
             if as_json:
                 print(json.dumps(findings | {"ok": not complaints, "complaints": complaints}, indent=2))
             for complaint in complaints:
                 print(f"demo: {complaint}", file=sys.stderr)
-            if keep and not complaints:
+            failed = bool(complaints)  # from here on nothing is left, ctrl-c or not
+            if keep and not failed:
                 await _stay(fleet, story)
             story.say("stop every process")
-        failed = bool(complaints)
         return 1 if failed else 0
     finally:
         if failed and (folder / "logs").exists():
@@ -83,7 +86,7 @@ async def soak(rounds: int) -> int:
     """Restart every member in turn under load; returns the exit status."""
     story, folder = Story(), Path(tempfile.mkdtemp(prefix="tunnel-soak-"))
     try:
-        made = await provision.provision(folder, rolling.ports(), story.say, lambda _text: None)
+        made = await provision.provision(folder, provision.free_ports(), story.say, lambda _text: None)
         async with neighbours(made) as fleet:
             await fleet.start()
             story.say(f"{rounds} restarts of servers and {rounds} of clients under load")
@@ -92,18 +95,45 @@ async def soak(rounds: int) -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+async def changed() -> int:
+    """Change a running fleet under visitors: 3 → 6 servers, 2 → 4 clients, then the next image."""
+    story, folder = Story(), Path(tempfile.mkdtemp(prefix="tunnel-change-"))
+    try:
+        ports = provision.free_ports()
+        async with change.running(folder, ports, story.say, lively(CHANGE_DRAIN_S)) as changing:
+            async with changing.visited():
+                await changing.grow(*GROWN)
+                await changing.roll_out(attest)
+            for step in changing.steps:
+                story.show(str(step))
+                for failure in step.failures[:3]:
+                    print(f"  {failure}", file=sys.stderr)
+            sessions = await changing.fleet.sessions()
+            story.show(_sessions(sessions))
+            story.say("stop every process")
+        whole = len(sessions) == GROWN[0] * GROWN[1]
+        return 0 if whole and not any(step.failures for step in changing.steps) else 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 async def _tell(fleet: LocalFleet, story: Story, show: Any) -> tuple[dict[str, Any], list[str]]:
     complaints: list[str] = []
-    story.say("start 3 tunnel servers and 2 tunnel clients from the settings the program produced")
+    story.say(
+        f"start {len(fleet.servers)} tunnel servers and {len(fleet.clients)} tunnel clients "
+        "from the settings the program produced"
+    )
     await fleet.start()
     sessions = await fleet.sessions()
     show(_sessions(sessions))
-    if len(sessions) != len(SERVERS) * len(CLIENTS) or {grade for _, _, grade in sessions} != {"T"}:
-        complaints.append(f"expected 6 sessions of grade T, found {sessions}")
+    if len(sessions) != len(fleet.servers) * len(fleet.clients) or {grade for _, _, grade in sessions} != {
+        "T"
+    }:
+        complaints.append(f"expected all sessions, of grade T, found {sessions}")
     story.say(f"{EVEN_REQUESTS} requests by 8 visitors, each over DNS and a TLS connection of its own")
     even = await fleet.crowd.ask_each_on_its_own_connection(EVEN_REQUESTS)
-    show(_even(even))
-    complaints += _uneven(even)
+    show(_even(fleet, even))
+    complaints += _uneven(fleet, even)
     story.say(f"kill -9 {VICTIM} while 8 visitors keep asking, then bring it back")
     kill = await _kill_and_return(fleet)
     show(_killed(kill))
@@ -114,7 +144,7 @@ async def _tell(fleet: LocalFleet, story: Story, show: Any) -> tuple[dict[str, A
             f"the sessions of {VICTIM} came back after {kill.back_after_s:.1f} s, want {BACK_WITHIN_S:g}"
         )
     story.say("attest each server from outside, over its own visitors' port")
-    verified = [await _verify(fleet.made, name) for name in SERVERS]
+    verified = [await attest(fleet, name) for name in fleet.servers]
     show(statement(verified))
     findings = {
         "sessions": [dict(zip(("server", "client", "grade"), s, strict=True)) for s in sessions],
@@ -140,33 +170,13 @@ async def _kill_and_return(fleet: LocalFleet) -> KillReport:
         await fleet.members[VICTIM].start()
         await fleet.members[VICTIM].wait_for(lambda status: status["listening"], 30, "listener")
         listening = time.monotonic()
-        await fleet.wait_for_sessions(VICTIM, len(CLIENTS), 30)
+        await fleet.wait_for_sessions(VICTIM, len(fleet.clients), 30)
         back = time.monotonic()
         await asyncio.sleep(2)
     finally:
         stop.set()
         tally = await asking
     return KillReport(tally=tally, listening_after_s=listening - started, back_after_s=back - listening)
-
-
-async def _verify(made: Provisioned, name: str) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.localfleet", *verify_arguments(made, name), "--json",
-        cwd=provision.PROJECT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    answer, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"verifying {name} ended with {process.returncode}: {answer.decode()}")
-    return dict(json.loads(answer))
-
-
-def verify_arguments(made: Provisioned, name: str) -> list[str]:
-    """Return the arguments that attest one server from outside."""
-    return [
-        "verify", "--address", f"{SERVERS[name]}:{made.ports.visitors}",
-        "--document", str(made.envelope), "--owner-key", made.owner_key,
-        "--simulation", str(made.simulations[name]),
-    ]  # fmt: skip
 
 
 def owner_arguments(made: Provisioned, name: str) -> list[str]:
@@ -184,18 +194,18 @@ def _sessions(sessions: list[tuple[str, str, str]]) -> str:
     return "\n".join(lines)
 
 
-def _even(tally: Tally) -> str:
-    names = {address: name for name, address in SERVERS.items()}
+def _even(fleet: LocalFleet, tally: Tally) -> str:
+    names = {address: name for name, address in fleet.servers.items()}
     servers = ", ".join(f"{names[address]} {count}" for address, count in sorted(tally.by_server.items()))
     clients = ", ".join(f"{name} {count}" for name, count in sorted(tally.by_origin.items()))
     return f"{tally.answered} answered, {tally.failed} failed\n  by server: {servers}\n  by client: {clients}"
 
 
-def _uneven(tally: Tally) -> list[str]:
+def _uneven(fleet: LocalFleet, tally: Tally) -> list[str]:
     complaints = [f"{tally.failed} requests failed: {tally.failures[:3]}"] if tally.failed else []
     for what, counts, wanted in (
-        ("servers", tally.by_server, len(SERVERS)),
-        ("clients", tally.by_origin, len(CLIENTS)),
+        ("servers", tally.by_server, len(fleet.servers)),
+        ("clients", tally.by_origin, len(fleet.clients)),
     ):
         mean = tally.answered / wanted
         if len(counts) != wanted or any(abs(count - mean) > EVEN_SPREAD * mean for count in counts.values()):
@@ -241,7 +251,7 @@ def _plain(tally: Tally) -> dict[str, Any]:
 async def _stay(fleet: LocalFleet, story: Story) -> None:
     made, python = fleet.made, sys.executable
     story.say("it stays up (ctrl-c ends it)")
-    address = SERVERS["gcp-1"]
+    address = fleet.servers["gcp-1"]
     print(
         f"""the site, through any of three servers:
   curl --cacert {fleet.certificate.ca} --resolve {SITE}:{made.ports.visitors}:{address} https://{SITE}:{made.ports.visitors}/
@@ -251,7 +261,7 @@ ask a server, and a client through it, as their owner:
   {python} -m tests.localfleet status {" ".join(owner_arguments(made, "gcp-1"))}
   {python} -m tests.localfleet evidence-read {" ".join(owner_arguments(made, "client-1"))}
 what a server sees of its sessions:
-  curl http://127.0.0.1:{made.ports.admin["gcp-1"]}/status
+  curl http://{made.up.admin("gcp-1")}/status
 ask the fleet's own DNS (the tunnel name is {TUNNEL_NAME}):
   dig @127.0.0.1 -p {made.ports.dns} {SITE} A
 logs: {made.folder / "logs"}

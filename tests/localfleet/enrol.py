@@ -18,22 +18,27 @@ KNOWN_WEAK = "a simulated chip under a throw-away root: nothing here is hardware
 def test_document(
     draft: Mapping[str, Any],
     *,
-    measurement: bytes,
+    version: int,
+    measurements: Mapping[str, bytes],
     chip_ids: Mapping[str, bytes],
     products: Mapping[SnpProduct, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the edited document, and the edit in words, one line per change.
 
-    `chip_ids` and `products` are by member name and by AMD product line.
+    `measurements` is by manifest digest, `chip_ids` by member name, `products` by AMD product line.
+    `version` is an owner's usual edit: the program always says the least one.
     """
     document: dict[str, Any] = copy.deepcopy(dict(draft))
     lines = [
         _set(document, ("purpose",), "test"),
         *(_set(document, ("least_grade", role), "T") for role in sorted(document["least_grade"])),
     ]
+    if version != document["version"]:
+        lines.append(_set(document, ("version",), version))
     for image in document["images"]:
-        image["measurements"] = {"snp_launch": [measurement.hex()]}
-        lines.append(f"images[{image['id']}].measurements = the simulated TEE's {measurement.hex()[:16]}…")
+        measured = measurements[image["manifest_sha256"]].hex()
+        image["measurements"] = {"snp_launch": [measured]}
+        lines.append(f"images[{image['id']}].measurements = the simulated TEE's {measured[:16]}…")
     document["reference_values"]["sev-snp"]["snp"] |= {
         "report_versions": [3, 5],
         "signers": ["vcek"],
@@ -55,7 +60,7 @@ def test_document(
     return document, lines
 
 
-def _set(document: dict[str, Any], path: tuple[str, ...], value: str) -> str:
+def _set(document: dict[str, Any], path: tuple[str, ...], value: str | int) -> str:
     target = document
     for name in path[:-1]:
         target = target[name]

@@ -40,7 +40,7 @@ class MemberProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     async def status(self) -> dict[str, Any] | None:
@@ -108,5 +108,6 @@ class MemberProcess:
         return "\n".join("    " + line for line in text.splitlines()[-lines:])
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel to end this process with its parent; for `preexec_fn`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -7,183 +7,131 @@ Everything that the members boot with comes out of the Pulumi program; only the 
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import shutil
-import socket
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from hashlib import sha384
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 
+from infra.capabilities import CloudName
 from runtime.documents import strict_json
 from runtime.documents.reference_values import SnpProduct
 from tests.fakes import snp_report
 from tests.fakes.amd import FakeAmd
-from tests.localfleet import enrol
+from tests.localfleet import configurations, enrol, ups
+from tests.localfleet import ports as ports_of
+from tests.localfleet.configurations import Configuration
 from tests.localfleet.member import Simulation
+from tests.localfleet.ports import Ports
+from tests.localfleet.program import Program
+from tests.localfleet.ups import Say, Up
 
+PROJECT = Path(__file__).resolve().parents[2]
+
+# What Pulumi.local.yaml asks for. A running fleet takes its members from the program's outputs (`ups`).
 TUNNEL_NAME = "tunnel.demo.test"
 SITE = "app.demo.test"
 SERVERS = {"aws-1": "127.0.0.11", "azure-1": "127.0.0.12", "gcp-1": "127.0.0.13"}
 CLIENTS = ("client-1", "client-2")
-RECONNECT_CAP_S = 3
-TTL_S = 5  # so that a change of records is seen while one watches
-PROJECT = Path(__file__).resolve().parents[2]
-_CHIPS: dict[str, SnpProduct] = {
-    "aws-1": "Milan",
-    "azure-1": "Genoa",
-    "gcp-1": "Turin",
-    "client-1": "Turin",
-    "client-2": "Genoa",
-}
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ports:
-    """Ports of the neighbours on 127.0.0.1, and of every server on its own address."""
-
-    dns: int
-    publisher: int
-    visitors: int
-    sessions: int
-    data: int
-    admin: dict[str, int]
+_CHIPS: Mapping[CloudName, SnpProduct] = MappingProxyType({"aws": "Milan", "azure": "Genoa", "gcp": "Turin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisioned:
-    """A fleet ready to start."""
+    """A fleet ready to start, or to be changed."""
 
     folder: Path
     ports: Ports
     owner_key: str  # hex
-    records: list[dict[str, Any]]
-    settings: dict[str, Path]
+    up: Up  # the last one
+    version: int  # of the document that is published
     simulations: dict[str, Path]
     envelope: Path
-    tree: str
     edit: list[str]
 
-
-def free_ports() -> Ports:
-    """Choose ports that nobody listens on, the documented ones first."""
-    names = [*SERVERS, *CLIENTS]
-    picked = _free(len(names) + 2, "127.0.0.1")
-    visitors, sessions, data = (free_on_all(port) for port in (8443, 7443, 7444))
-    return Ports(
-        dns=picked[0],
-        publisher=picked[1],
-        visitors=visitors,
-        sessions=sessions,
-        data=data,
-        admin=dict(zip(names, picked[2:], strict=True)),
-    )
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of the last `up`."""
+        return self.up.records
 
 
-async def provision(folder: Path, ports: Ports, say: Say, show: Say) -> Provisioned:
-    """Do all of it; `say` takes progress, `show` the answers."""
+def free_ports(*, documented: bool = False) -> Ports:
+    """Claim ports for the fleet of Pulumi.local.yaml."""
+    return ports_of.claim([*SERVERS, *CLIENTS], documented=documented)
+
+
+def _unchanged(configuration: Configuration) -> Configuration:
+    return configuration
+
+
+async def provision(
+    folder: Path,
+    ports: Ports,
+    say: Say,
+    show: Say,
+    *,
+    program: Program | None = None,
+    edit: Callable[[Configuration], Configuration] = _unchanged,
+) -> Provisioned:
+    """Do all of it; `say` takes progress, `show` the answers, `edit` changes the configuration first."""
+    if program is None:
+        async with Program() as own:
+            return await provision(folder, ports, say, show, program=own, edit=edit)
     say("owner key: tunnel-fleet key new")
-    owner_key = folder / "owner.key"
-    key = (await fleet_command("key", "new", "--out", str(owner_key))).split()[-1]
-    config = folder / "fleet-config.json"
-    config.write_bytes(strict_json.canonical(configuration(folder, ports, key)))
-    up = folder / "up"
-    tree = await _up(folder, config, up, say)
-    show(tree)
-    outputs = json.loads((up / "outputs.json").read_text("utf-8"))
+    key = (await program.command("key", "new", "--out", str(folder / "owner.key"))).split()[-1]
+    stack = yaml.safe_load((PROJECT / "Pulumi.local.yaml").read_text("utf-8"))
+    configuration = edit(configurations.first(stack["config"]["tunnel:fleet"], ports, key, folder))
+    up = await ups.run(program, folder, 1, configuration, say)
+    show(up.tree)
     say("simulated tees: a throw-away AMD root and one chip per member")
-    publish = folder / "publish"
-    publish.mkdir()
-    simulations, draft, edit = _enrol(folder, outputs["fleetDocument"])
-    (folder / "fleet.json").write_bytes(strict_json.canonical(draft))
+    await asyncio.to_thread(FakeAmd.create, folder / "amd")
+    (folder / "publish").mkdir()
+    made = Provisioned(
+        folder=folder, ports=ports, owner_key=key, up=up, version=0, simulations={},
+        envelope=folder / "fleet.signed.json", edit=[],
+    )  # fmt: skip
+    return await publish(made, program, say, show)
+
+
+async def publish(made: Provisioned, program: Program, say: Say, show: Say) -> Provisioned:
+    """Enrol the members of the last `up` and put the next version of their document where its URLs point."""
+    simulations, draft, edit = await asyncio.to_thread(_enrol, made)
+    unsigned = made.folder / "fleet.json"
+    unsigned.write_bytes(strict_json.canonical(draft))
     show(
         "enrolment, the one edit of the program's fleet document:\n" + "\n".join(f"  {line}" for line in edit)
     )
     say("sign and publish: tunnel-fleet document --sign --publish")
-    envelope = folder / "fleet.signed.json"
-    signed = await fleet_command(
-        "document", "--sign", "--key", str(owner_key), "--in", str(folder / "fleet.json"),
-        "--out", str(envelope), "--publish", str(publish),
+    signed = await program.command(
+        "document", "--sign", "--key", str(made.folder / "owner.key"), "--in", str(unsigned),
+        "--out", str(made.envelope), "--publish", str(made.folder / "publish"),
     )  # fmt: skip
     show(signed)
-    return Provisioned(
-        folder=folder,
-        ports=ports,
-        owner_key=key,
-        records=outputs["records"],
-        settings={name: up / "settings" / f"{name}.json" for name in [*SERVERS, *CLIENTS]},
-        simulations=simulations,
-        envelope=envelope,
-        tree=tree,
-        edit=edit,
-    )
+    return replace(made, version=draft["version"], simulations=simulations, edit=edit)
 
 
-async def _up(folder: Path, config: Path, out: Path, say: Say) -> str:
-    """Write the program's outputs to `out`; returns the tree. The real engine does it where its CLI is."""
-    pulumi = os.environ.get("PULUMI_BINARY") or shutil.which("pulumi")
-    if pulumi is None:
-        say("preview and simulated up of three clouds and dns: tunnel-fleet simulate")
-        return await fleet_command("simulate", "--stack", "local", "--config", str(config), "--out", str(out))
-    say("preview of three clouds and dns: tunnel-fleet preview")
-    tree = await fleet_command("preview", "--stack", "local", "--config", str(config))
-    say(f"up by the real Pulumi engine ({pulumi}), with stand-ins for the clouds: tunnel-fleet local up")
-    made = await fleet_command(
-        "local", "up", "--config", str(config), "--pulumi", pulumi,
-        "--folder", str(folder / "engine"), "--out", str(out),
-    )  # fmt: skip
-    return f"{tree}\n\nthe real engine's {made}"
-
-
-def configuration(folder: Path, ports: Ports, owner_key: str) -> dict[str, Any]:
-    """Return the configuration of stack `local`, with this run's ports, paths and key."""
-    stack = yaml.safe_load((PROJECT / "Pulumi.local.yaml").read_text("utf-8"))
-    fleet: dict[str, Any] = stack["config"]["tunnel:fleet"]
-    fleet |= {
-        "owner_keys": [owner_key],
-        "document": fleet["document"] | {"urls": [f"http://127.0.0.1:{ports.publisher}/fleet.json"]},
-        "ports": {"visitors": ports.visitors, "sessions": ports.sessions, "data": ports.data},
-        "resolver": f"127.0.0.1:{ports.dns}",
-        "dns": fleet["dns"] | {"ttl": TTL_S},
-    }
-    for server in fleet["servers"]:
-        server |= {"listen": [SERVERS[server["name"]]], "admin": f"127.0.0.1:{ports.admin[server['name']]}"}
-    for client in fleet["clients"]:
-        client |= {
-            "routes": {"file": str(routes_file(folder, client["name"]))},
-            "admin": f"127.0.0.1:{ports.admin[client['name']]}",
-            "reconnect_cap_s": RECONNECT_CAP_S,
-        }
-    return fleet
-
-
-def routes_file(folder: Path, client: str) -> Path:
-    """Where a client's routes are; outside a VM they are a file."""
-    return folder / f"routes-{client}.json"
-
-
-def measurement() -> bytes:
-    """The simulated TEE's launch digest: SHA-384 over the runtime's source, as if it were the image."""
-    digest = sha384()
+def measurement(manifest_sha256: str) -> bytes:
+    """Return an image's simulated launch digest: SHA-384 over its manifest and the runtime's source."""
+    digest = sha384(bytes.fromhex(manifest_sha256))
     for path in sorted((PROJECT / "runtime").rglob("*.py")):
         digest.update(str(path.relative_to(PROJECT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.digest()
 
 
-def _enrol(folder: Path, draft: dict[str, Any]) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
-    amd = FakeAmd.create(folder / "amd")
+def _enrol(made: Provisioned) -> tuple[dict[str, Path], dict[str, Any], list[str]]:
+    amd, draft, clouds = FakeAmd.load(made.folder / "amd"), made.up.draft, made.up.clouds
     instances = {member["name"]: member["instance"]["value"] for member in draft["members"]}
-    chips = {name: amd.chip(instance, _CHIPS[name]) for name, instance in instances.items()}
-    measured = measurement()
-    simulations = {name: folder / f"tee-{name}.json" for name in chips}
+    chips = {name: amd.chip(instance, _CHIPS[clouds[name]]) for name, instance in instances.items()}
+    measurements = {
+        image["manifest_sha256"]: measurement(image["manifest_sha256"]) for image in draft["images"]
+    }
+    simulations = {name: made.folder / f"tee-{name}.json" for name in chips}
     for name, chip in chips.items():
+        measured = measurements[made.up.images[name]]
         Simulation(chip=chip.path, measurement=measured, roots=amd.roots()).write(simulations[name])
     products: dict[SnpProduct, Any] = {
         product: {
@@ -194,7 +142,8 @@ def _enrol(folder: Path, draft: dict[str, Any]) -> tuple[dict[str, Path], dict[s
     }
     document, edit = enrol.test_document(
         draft,
-        measurement=measured,
+        version=made.version + 1,
+        measurements=measurements,
         chip_ids={name: chip.chip_id for name, chip in chips.items()},
         products=products,
     )
@@ -214,31 +163,3 @@ async def fleet_command(*arguments: str) -> str:
             f"tunnel-fleet {' '.join(arguments)} ended with {process.returncode}:\n{story.decode()}"
         )
     return answer.decode().rstrip()
-
-
-def _free(count: int, host: str) -> list[int]:
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind((host, 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()
-
-
-def free_on_all(wanted: int) -> int:
-    """Return `wanted` if it is free on every server's address, else some port that is."""
-    for port in [wanted, *_free(20, "127.0.0.1")]:
-        if all(_is_free(host, port) for host in SERVERS.values()):
-            return port
-    raise RuntimeError("no port is free on " + ", ".join(SERVERS.values()))
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as one:
-        try:
-            one.bind((host, port))
-        except OSError:
-            return False
-        return True

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.documents import times
-from tests.localfleet import provision
+from runtime.errors import UnreachableError
+from runtime.tunnel import resolve
 from tests.localfleet.fleet import LocalFleet
-from tests.localfleet.provision import CLIENTS, SERVERS, SITE, Ports
+from tests.localfleet.provision import SITE
 from tests.tunnel.rig import visitor_tls
 
 VISITORS = 6
@@ -72,19 +72,39 @@ async def _ask(address: str, port: int) -> None:
         raise RuntimeError(message)
 
 
-async def load(fleet: LocalFleet, stop: asyncio.Event) -> Met:
+class Cache:
+    """The site's addresses as a visitor's machine keeps them: asked again when their TTL has passed."""
+
+    def __init__(self, resolver: tuple[str, int]) -> None:
+        self._resolver = resolver
+        self._until = 0.0
+        self._addresses: tuple[str, ...] = ()
+
+    async def addresses(self, turn: int) -> list[str]:
+        """Return them, another one first each turn. Raises: UnreachableError."""
+        now = time.monotonic()
+        if now >= self._until:
+            answer = await resolve.resolve(SITE, self._resolver)
+            self._addresses, self._until = answer.addresses, now + answer.ttl_s
+        first = turn % len(self._addresses)
+        return [*self._addresses[first:], *self._addresses[:first]]
+
+
+async def load(fleet: LocalFleet, stop: asyncio.Event, met: Met, pause_s: float = PAUSE_S) -> None:
     """Visitors, each always making a new connection, until told to stop."""
-    met, port = Met(), fleet.made.ports.visitors
+    port, resolver = fleet.made.ports.visitors, ("127.0.0.1", fleet.made.ports.dns)
 
     async def one(turn: int) -> None:
-        order = list(SERVERS.values())
+        cache = Cache(resolver)
         while not stop.is_set():
             turn += 1
-            await visit(port, order[turn % len(order) :] + order[: turn % len(order)], met)
-            await asyncio.sleep(PAUSE_S)
+            try:
+                await visit(port, await cache.addresses(turn), met)
+            except UnreachableError as error:
+                met.failures.append(str(error))
+            await asyncio.sleep(pause_s)
 
     await asyncio.gather(*(one(turn) for turn in range(VISITORS)))
-    return met
 
 
 async def restart(fleet: LocalFleet, name: str) -> float:
@@ -94,16 +114,14 @@ async def restart(fleet: LocalFleet, name: str) -> float:
     await member.terminate(DRAIN_S)
     drained = time.monotonic() - started
     await member.start()
-    await fleet.wait_for_sessions(name, len(CLIENTS) if name in SERVERS else len(SERVERS))
-    for server in SERVERS:  # a client that is back is back everywhere
-        await fleet.wait_for_sessions(server, len(CLIENTS))
+    await fleet.whole()  # who is back is back everywhere
     return drained
 
 
 async def roll(fleet: LocalFleet, names: list[str]) -> tuple[Met, list[float]]:
     """Restart each of `names` in turn under load."""
-    stop = asyncio.Event()
-    loading = asyncio.create_task(load(fleet, stop))
+    stop, met = asyncio.Event(), Met()
+    loading = asyncio.create_task(load(fleet, stop, met))
     drains: list[float] = []
     try:
         await asyncio.sleep(0.3)
@@ -112,15 +130,8 @@ async def roll(fleet: LocalFleet, names: list[str]) -> tuple[Met, list[float]]:
         await asyncio.sleep(0.3)
     finally:
         stop.set()
-        met = await loading
+        await loading
     return met, drains
-
-
-def ports() -> Ports:
-    """Choose ports that no other fleet on this machine prefers."""
-    apart = random.SystemRandom()
-    visitors, sessions, data = (provision.free_on_all(apart.randrange(20_000, 30_000)) for _ in range(3))
-    return replace(provision.free_ports(), visitors=visitors, sessions=sessions, data=data)
 
 
 def in_turn(names: Any, rounds: int) -> list[str]:
@@ -132,7 +143,7 @@ def in_turn(names: Any, rounds: int) -> list[str]:
 async def soak(fleet: LocalFleet, rounds: int, now: int) -> bool:
     """Roll servers, then clients, `rounds` times each; prints the figures, returns whether nothing failed."""
     well = True
-    for what, names in (("servers", SERVERS), ("clients", CLIENTS)):
+    for what, names in (("servers", fleet.servers), ("clients", fleet.clients)):
         met, drains = await roll(fleet, in_turn(names, rounds))
         well = well and not met.failures
         print(

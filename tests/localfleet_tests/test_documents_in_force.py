@@ -282,7 +282,7 @@ async def _dial(fleet: LocalFleet, address: str, payload: bytes) -> None:
     """Dial as the client that stays would, from this process, with its own simulated TEE."""
     made = fleet.made
     simulated = Simulation.read(made.simulations[STAYS])
-    digest = settings.digest(made.settings[STAYS].read_bytes())
+    digest = settings.digest(made.up.settings(STAYS).read_bytes())
     attester = SimulatedSnpAttester(
         chip=Chip.load(simulated.chip), measurement=simulated.measurement, host_data=digest
     )

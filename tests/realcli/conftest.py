@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from infra import stacks
+from infra import planning, stacks
+from infra.localmock import runs, tree
 from infra.localmock.real_engine import LocalStack
 from infra.planning import ROOT
 from infra.stacks import StackSettings
@@ -43,6 +45,22 @@ def fleet() -> dict[str, Any]:
 def settings(changed: dict[str, Any]) -> StackSettings:
     """Settings of the stack `local` with that fleet."""
     return replace(stacks.read("local", None), fleet=changed)
+
+
+def simulated(configuration: dict[str, Any]) -> dict[str, Any]:
+    """What local mock mode puts out for that fleet, without dates."""
+    up = runs.simulated_up(settings(configuration), planning.load(configuration, "local"))
+    return timeless(tree.document(up)["outputs"])
+
+
+def timeless(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Outputs without the document's dates: two ups are not at one second."""
+    told: dict[str, Any] = copy.deepcopy(dict(outputs))
+    document = told["fleetDocument"]
+    for part in (document, *document["images"], *document["firmware"]):
+        for name in ("issued_at", "expires_at", "not_after"):
+            part.pop(name, None)
+    return told
 
 
 def larger(small: dict[str, Any], servers: int, clients: int) -> dict[str, Any]:

@@ -1,30 +1,35 @@
-"""The local fleet runs from what the real engine's `up` put out, as it does from a simulated one."""
+"""The local fleet runs from what the real engine's `up` put out, and is changed by further ones."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.localfleet import provision, rolling
-from tests.localfleet.fleet import neighbours
+from tests.localfleet import change, provision
 from tests.localfleet.provision import CLIENTS, SERVERS
+from tests.realcli.conftest import simulated, timeless
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore:.*has been deprecated in favor of:DeprecationWarning"),
+]
+
+GROWN = (4, 3)  # `make change` grows to 6 and 4
+DRAIN_S = 3.0
 
 
-async def test_the_fleet_runs_from_the_real_up(
+async def test_the_fleet_runs_from_the_real_up_and_is_changed_without_harm(
     pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULUMI_BINARY", str(pulumi))
     said: list[str] = []
-    made = await provision.provision(tmp_path, rolling.ports(), said.append, lambda _text: None)
-    assert any("real Pulumi engine" in line for line in said)
-    state = json.loads((tmp_path / "up" / "outputs.json").read_bytes())
-    assert {member["name"] for member in state["fleetDocument"]["members"]} == {*SERVERS, *CLIENTS}
-    async with neighbours(made) as fleet:
-        await fleet.start()
+    ports, edit = provision.free_ports(), change.lively(DRAIN_S)
+    async with change.running(tmp_path, ports, said.append, edit) as changing:
+        fleet = changing.fleet
+        first = fleet.made.up
+        assert (fleet.servers, fleet.clients) == (SERVERS, CLIENTS)
         sessions = await fleet.sessions()
         assert sorted((server, client) for server, client, _ in sessions) == sorted(
             (server, client) for server in SERVERS for client in CLIENTS
@@ -32,3 +37,14 @@ async def test_the_fleet_runs_from_the_real_up(
         assert {grade for _, _, grade in sessions} == {"T"}
         even = await fleet.crowd.ask_each_on_its_own_connection(60)
         assert even.failed == 0
+        async with changing.visited():
+            await changing.grow(*GROWN)
+            await changing.roll_out(change.attest)
+        assert all(name.endswith("-g2") for name in fleet.members)
+        assert (len(fleet.servers), len(fleet.clients)) == GROWN
+        for step in changing.steps:
+            assert step.failures == (), str(step)
+            assert step.answered > 0, str(step)
+    assert sum("real Pulumi engine" in line for line in said) == 1 + len(changing.steps) == 5
+    for up in (first, *(step.up for step in changing.steps)):
+        assert timeless(up.outputs) == simulated(up.configuration)

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from runtime.documents import strict_json
-from tests.localfleet import provision, publisher, site_certificate
+from tests.localfleet import configurations, provision, publisher, site_certificate
 from tests.localfleet.dns import NameServer
 from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.listener import Listener
@@ -59,7 +59,7 @@ async def running(folder: Path) -> AsyncGenerator[tuple[LocalFleet, FixedOrder]]
             files = {"chain": str(certificate.chain), "key": str(certificate.key)}
             route = {"hostname": SITE, "service": f"h2c://127.0.0.1:{port}", "certificate": files}
             document = {"schema": "tunnel-routes/1", "version": 1, "routes": [route]}
-            provision.routes_file(folder, client).write_bytes(strict_json.canonical(document))
+            configurations.routes_file(folder, client).write_bytes(strict_json.canonical(document))
         fleet = LocalFleet(made, names, certificate)
         stack.push_async_callback(fleet.stop)
         await fleet.start()

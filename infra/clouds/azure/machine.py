@@ -146,7 +146,7 @@ class AzureMachine(pulumi.ComponentResource):
             hardware_profile=compute.HardwareProfileArgs(vm_size=spec.machine.type),
             security_profile=compute.SecurityProfileArgs(
                 security_type=compute.SecurityTypes.CONFIDENTIAL_VM,
-                # The UKI is unsigned in this release; PCR 4 is pinned instead (docs/architecture.md).
+                # The UKI is unsigned in this release; PCR 4 is pinned instead (docs/images.md).
                 uefi_settings=compute.UefiSettingsArgs(secure_boot_enabled=False, v_tpm_enabled=True),
             ),
             storage_profile=compute.StorageProfileArgs(

@@ -142,7 +142,7 @@ class GcpMachine(pulumi.ComponentResource):
                 on_host_maintenance="TERMINATE", automatic_restart=True
             ),
             shielded_instance_config=compute.InstanceShieldedInstanceConfigArgs(
-                # The UKI is unsigned in this release; PCR 4 is pinned instead (docs/architecture.md).
+                # The UKI is unsigned in this release; PCR 4 is pinned instead (docs/images.md).
                 enable_secure_boot=False,
                 enable_vtpm=True,
                 enable_integrity_monitoring=True,
