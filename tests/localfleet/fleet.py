@@ -24,7 +24,6 @@ from tests.localfleet.ups import Up
 
 START_DEADLINE_S = 60.0
 AT_ONCE = 4  # members that are started together: each is three processes that load Python
-DATA_CONNECTIONS = 1  # one worker per server
 
 
 class LocalFleet:
@@ -104,7 +103,7 @@ class LocalFleet:
     ) -> dict[str, Any]:
         """Wait until a member has that many sessions that can carry visitors."""
         return await self.members[name].wait_for(
-            lambda status: sum(bool(s["granted"]) for s in status["sessions"]) >= wanted,
+            lambda status: sum(_carries(session) for session in status["sessions"]) >= wanted,
             deadline_s,
             f"{wanted} sessions",
         )
@@ -121,6 +120,12 @@ class LocalFleet:
         """End every process, and let others have the ports."""
         await asyncio.gather(*(member.stop() for member in self.members.values()))
         self.made.ports.close()
+
+
+def _carries(session: dict[str, Any]) -> bool:
+    """Tell whether a session has what a visitor needs: the grant, and a data connection (one worker each)."""
+    # A server and a client call the count differently.
+    return bool(session["granted"] and session.get("data_connections", session.get("connections")))
 
 
 @contextlib.asynccontextmanager
