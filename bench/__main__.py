@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from bench import appraisal
+from bench.appraisal import Appraisal
 from bench.cases import CASES, QUICK, TARGETS, Target
 from bench.chart import bars
 from bench.figures import Row, Verdict, absolute, held_row, row, rows_table, slow_row, table, verdict
@@ -37,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     systems = _systems(options.systems)
     start, load = time.monotonic(), load_average()
+    appraisals = _appraisals()
     with tempfile.TemporaryDirectory(prefix="tunnel-bench-") as folder:
         measured = Bench(
             material=Material.make(Path(folder)),
@@ -51,13 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "minutes": round((time.monotonic() - start) / 60, 1),
     }
     versions = {system.name: system.version() for system in systems}
-    answer = _answer(measured, versions, about)
+    answer = _answer(measured, versions, about, appraisals)
     _write(options.out, answer, measured, versions)
-    print(json.dumps(answer, indent=1) if options.json else _text(measured, versions, about))
+    print(json.dumps(answer, indent=1) if options.json else _text(measured, versions, about, appraisals))
     return 0
 
 
 _NEEDED = {"nginx": "nginx-light", "wrk": "wrk", "curl": "curl"}
+
+
+def _appraisals() -> list[Appraisal]:
+    reason = appraisal.missing()
+    if reason is not None:
+        say(f"without appraisals: {reason}")
+        return []
+    made = appraisal.measure()
+    for one in made:
+        say(f"appraisal  {one.evidence:24} CPU {one.cpu_ms:6.2f} ms, its signatures {one.signatures_ms:.2f}")
+    return made
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -116,20 +130,29 @@ def _figure(target: Target, measured: Measured) -> float | None:
 
 
 def _answer(
-    measured: Measured, versions: Mapping[str, str], about: Mapping[str, object]
+    measured: Measured,
+    versions: Mapping[str, str],
+    about: Mapping[str, object],
+    appraisals: Sequence[Appraisal],
 ) -> dict[str, object]:
     return {
         "machine": about,
         "rows": [asdict(one) for one in rows(measured, versions)]
         + [held_row(name, versions[name], "idle", IDLE, one) for name, one in measured.idle.items()]
         + [held_row(name, versions[name], "stalled", STALLED, one) for name, one in measured.stalled.items()]
-        + [slow_row(name, versions[name], one) for name, one in measured.slow.items()],
+        + [slow_row(name, versions[name], one) for name, one in measured.slow.items()]
+        + [asdict(one) | {"verdict": one.word} for one in appraisals],
         "targets": [asdict(one) | {"verdict": one.word} for one in verdicts(measured)],
         "lost": measured.lost,
     }
 
 
-def _text(measured: Measured, versions: Mapping[str, str], about: Mapping[str, object]) -> str:
+def _text(
+    measured: Measured,
+    versions: Mapping[str, str],
+    about: Mapping[str, object],
+    appraisals: Sequence[Appraisal],
+) -> str:
     memory = [
         f"{how:8} {name:14} {one.server_kib:8.1f} + {one.client_kib:8.1f} KiB per connection"
         for how, found in (("idle", measured.idle), ("stalled", measured.stalled))
@@ -145,6 +168,7 @@ def _text(measured: Measured, versions: Mapping[str, str], about: Mapping[str, o
         rows_table(rows(measured, versions)),
         "\n".join(memory + slow),
         table(verdicts(measured)),
+        appraisal.table(appraisals) if appraisals else "",
     ]
     return "\n\n".join(part for part in parts if part)
 

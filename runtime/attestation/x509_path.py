@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from typing import cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -75,6 +76,8 @@ class Certificate:
     basic_constraints: x509.BasicConstraints | None
     unrecognised: Mapping[str, bytes]  # dotted OID -> value of extensions that X.509 does not define
     critical: frozenset[str]  # dotted OIDs
+    extended_usage: frozenset[str]  # dotted OIDs; empty where it says nothing
+    algorithm: str  # dotted OID of the signature's
     tbs: bytes
     signature: bytes
     pss_sha384: bool  # signed with RSASSA-PSS, SHA-384, MGF1 over SHA-384, salt of 48 bytes
@@ -112,31 +115,29 @@ def load_authority(data: bytes, what: str) -> Certificate:
 def _read(certificate: x509.Certificate) -> Certificate:
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        message = "its key is neither RSA nor elliptic curve"
-        raise TypeError(message)
-    extensions = list(certificate.extensions)
-    values = [extension.value for extension in extensions]
-    pairs = ((item.oid.dotted_string, item.value) for item in certificate.subject)
-    attributes = [(oid, text if isinstance(text, str) else text.hex()) for oid, text in pairs]
+        raise TypeError("its key is neither RSA nor elliptic curve")
     der = certificate.public_bytes(serialization.Encoding.DER)
     tbs, issuer, subject = der_parts.parts(der)
+    extensions = list(certificate.extensions)
+    # By their very types: asking abstract ones takes long.
+    values = {type(extension.value): extension.value for extension in extensions}
+    foreign = [e.value for e in extensions if type(e.value) is x509.UnrecognizedExtension]
+    usages = cast("x509.ExtendedKeyUsage | tuple[()]", values.get(x509.ExtendedKeyUsage, ()))
     return Certificate(
         der=der,
         serial=certificate.serial_number,
         subject=subject,
         issuer=issuer,
-        attributes=tuple(sorted(attributes)),
+        attributes=tuple(sorted(der_parts.attributes(subject))),
         not_before=int(certificate.not_valid_before_utc.timestamp()),
         not_after=int(certificate.not_valid_after_utc.timestamp()),
         public_key=key,
-        key_usage=next((value for value in values if isinstance(value, x509.KeyUsage)), None),
-        basic_constraints=next((value for value in values if isinstance(value, x509.BasicConstraints)), None),
-        unrecognised={
-            value.oid.dotted_string: value.value
-            for value in values
-            if isinstance(value, x509.UnrecognizedExtension)
-        },
-        critical=frozenset(extension.oid.dotted_string for extension in extensions if extension.critical),
+        key_usage=cast("x509.KeyUsage | None", values.get(x509.KeyUsage)),
+        basic_constraints=cast("x509.BasicConstraints | None", values.get(x509.BasicConstraints)),
+        unrecognised={value.oid.dotted_string: value.value for value in foreign},
+        critical=frozenset(e.oid.dotted_string for e in extensions if e.critical),
+        extended_usage=frozenset(oid.dotted_string for oid in usages),
+        algorithm=certificate.signature_algorithm_oid.dotted_string,
         tbs=tbs,
         signature=certificate.signature,
         pss_sha384=_is_pss_sha384(certificate),
@@ -144,11 +145,9 @@ def _read(certificate: x509.Certificate) -> Certificate:
 
 
 def _is_pss_sha384(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
-    parameters = signed.signature_algorithm_parameters
     return (
         signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
-        and isinstance(parameters, padding.PSS)
-        and parameters == _PSS
+        and signed.signature_algorithm_parameters == _PSS
         and isinstance(signed.signature_hash_algorithm, hashes.SHA384)
     )
 
@@ -337,7 +336,7 @@ def load_crl(data: bytes) -> RevocationList:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         try:
-            found = _read_crl(x509.load_der_x509_crl(data))
+            found = _read_crl(x509.load_der_x509_crl(data), data)
         except _READ_ERRORS as error:
             raise MalformedError(what, f"cannot be read: {error}") from error
     if not data.endswith(b"\0" + found.signature):
@@ -345,18 +344,18 @@ def load_crl(data: bytes) -> RevocationList:
     return found
 
 
-def _read_crl(crl: x509.CertificateRevocationList) -> RevocationList:
+def _read_crl(crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
     following = crl.next_update_utc
     if following is None:
-        message = "does not say when the next one comes"
-        raise ValueError(message)
+        raise ValueError("does not say when the next one comes")
+    tbs, issuer = der_parts.list_parts(der)
     return RevocationList(
-        issuer=crl.issuer.public_bytes(),
+        issuer=issuer,
         this_update=int(crl.last_update_utc.timestamp()),
         next_update=int(following.timestamp()),
         serials=Serials(crl),
         critical=any(extension.critical for extension in crl.extensions),
-        tbs=crl.tbs_certlist_bytes,
+        tbs=tbs,
         signature=crl.signature,
         pss_sha384=_is_pss_sha384(crl),
     )

@@ -26,6 +26,14 @@ def agree(der: bytes) -> None:
     found = x509.load_der_x509_certificate(der)
     wanted = (found.tbs_certificate_bytes, found.issuer.public_bytes(), found.subject.public_bytes())
     assert der_parts.parts(der) == wanted
+    for name in (found.issuer, found.subject):
+        said = [(entry.oid.dotted_string, entry.value) for entry in name]
+        assert der_parts.attributes(name.public_bytes()) == said
+
+
+def agree_on_a_list(der: bytes) -> None:
+    found = x509.load_der_x509_crl(der)
+    assert der_parts.list_parts(der) == (found.tbs_certlist_bytes, found.issuer.public_bytes())
 
 
 @given(
@@ -62,3 +70,62 @@ def test_a_certificate_of_version_1_names_no_version(version: bool) -> None:
     tbs = bytes([0x30, len(body)]) + body
     der = bytes([0x30, len(tbs)]) + tbs
     assert der_parts.parts(der) == (tbs, b"\x30\2\5\0", b"\x30\3\4\1\1")
+
+
+@given(
+    st.lists(st.text("abcé ", min_size=1, max_size=60), max_size=40),
+    st.lists(st.integers(1, 2**150), max_size=50, unique=True),
+)
+def test_lists_of_any_length(issuer: list[str], serials: list[int]) -> None:
+    moment = datetime(2024, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateRevocationListBuilder(
+        issuer_name=name(issuer), last_update=moment, next_update=datetime(2060, 1, 1, tzinfo=UTC)
+    )
+    for serial in serials:
+        entry = x509.RevokedCertificateBuilder(serial, moment).build()
+        builder = builder.add_revoked_certificate(entry)
+    agree_on_a_list(builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.DER))
+
+
+def test_a_list_of_version_1_names_no_version() -> None:
+    body = b"\x30\0" + b"\x30\2\5\0" + b"\x17\0"
+    tbs = bytes([0x30, len(body)]) + body
+    assert der_parts.list_parts(bytes([0x30, len(tbs)]) + tbs) == (tbs, b"\x30\2\5\0")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "text"),
+    [
+        (0x0C, "é".encode(), "é"),
+        (0x13, b"US", "US"),
+        (0x16, b"a@b", "a@b"),
+        (0x1E, b"\0U\0S", "00550053"),  # BMPString: nobody's any more
+    ],
+)
+def test_kinds_of_text(kind: int, value: bytes, text: str) -> None:
+    pair = bytes([6, 3, 0x55, 4, 6, kind, len(value)]) + value
+    entry = bytes([0x30, len(pair)]) + pair
+    both = bytes([0x31, 2 * len(entry)]) + 2 * entry  # two in one set
+    assert der_parts.attributes(bytes([0x30, len(both)]) + both) == [("2.5.4.6", text)] * 2
+
+
+@pytest.mark.parametrize(("kind", "value"), [(0x0C, b"\xff"), (0x13, b"\xe9"), (0x16, b"\x80")])
+def test_text_that_is_none(kind: int, value: bytes) -> None:
+    pair = bytes([6, 3, 0x55, 4, 6, kind, len(value)]) + value
+    entry = bytes([0x30, len(pair)]) + pair
+    inner = bytes([0x31, len(entry)]) + entry
+    with pytest.raises(ValueError, match="decode"):
+        der_parts.attributes(bytes([0x30, len(inner)]) + inner)
+
+
+@pytest.mark.parametrize(
+    ("oid", "spelt"),
+    [
+        ("0992268993f22c640101", "0.9.2342.19200300.100.1.1"),
+        ("2a864886f70d010901", "1.2.840.113549.1.9.1"),
+        ("550403", "2.5.4.3"),
+        ("883703", "2.999.3"),
+    ],
+)
+def test_object_identifiers(oid: str, spelt: str) -> None:
+    assert der_parts._dotted(bytes.fromhex(oid)) == spelt

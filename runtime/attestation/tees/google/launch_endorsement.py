@@ -21,7 +21,7 @@ from hashlib import sha256
 from typing import Literal
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -220,13 +220,12 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     key = issuer.public_key()
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
         return False
-    if not isinstance(certificate.signature_hash_algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512):
-        return False
     try:
+        algorithm = certificate.signature_hash_algorithm
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
-    return True
+    return isinstance(algorithm, hashes.SHA256 | hashes.SHA384 | hashes.SHA512)
 
 
 def _signed(signer: Certificate, read: _Read) -> bool:

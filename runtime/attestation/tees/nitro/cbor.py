@@ -11,26 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Literal
 
 from runtime.errors import MalformedError
 
-
-class _Major(IntEnum):
-    """Major types: RFC 8949, section 3.1."""
-
-    UNSIGNED = 0
-    NEGATIVE = 1
-    BYTES = 2
-    TEXT = 3
-    ARRAY = 4
-    MAP = 5
-    TAG = 6
-    SIMPLE = 7
-
-
-# Specification constants: RFC 8949, sections 3 and 3.2.
+# Specification constants: RFC 8949, sections 3 and 3.2. The major types are plain numbers: an enumeration
+# would cost as much as everything else here.
+_UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _NULL = 0xF6
 _BREAK = 0xFF
 _INDEFINITE_MAP = 0xBF
@@ -93,23 +80,19 @@ class _Reader:
             return None
         if initial == _INDEFINITE_MAP:
             return self.mapping(None, depth)
-        major = _Major(initial >> 5)
-        if major is _Major.SIMPLE:
+        major = initial >> 5
+        if major == _SIMPLE:
             raise self.malformed(f"has the simple value or float {initial:#04x}, want null at most", start)
         argument = self.argument(initial & 0x1F, start)
-        match major:
-            case _Major.BYTES:
-                return self.take(argument, "a byte string")
-            case _Major.TEXT:
-                return self.text(argument, start)
-            case _Major.ARRAY:
-                return self.array(argument, depth)
-            case _Major.MAP:
-                return self.mapping(argument, depth)
-            case _Major.TAG:
-                return Tagged(argument, self.item(depth - 1))
-            case _:
-                return argument if major is _Major.UNSIGNED else -1 - argument
+        if major == _BYTES:
+            return self.take(argument, "a byte string")
+        if major == _TEXT:
+            return self.text(argument, start)
+        if major in (_ARRAY, _MAP):
+            return self.array(argument, depth) if major == _ARRAY else self.mapping(argument, depth)
+        if major == _TAG:
+            return Tagged(argument, self.item(depth - 1))
+        return argument if major == _UNSIGNED else -1 - argument
 
     def take(self, size: int, what: str) -> bytes:
         end = self.offset + size

@@ -17,7 +17,6 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Literal, TypeGuard
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,6 +30,7 @@ from runtime.errors import MalformedError
 
 _SHAPE = frozenset({ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string})
 _COMMON_NAME = "2.5.4.3"
+_ECDSA_SHA384 = SignatureAlgorithmOID.ECDSA_WITH_SHA384.dotted_string
 # Authorities are the same in every document of an instance, for hours. Their reading and their signatures are
 # functions of their bytes alone, so the last few are remembered: each P-384 signature costs 0.6 ms.
 _REMEMBERED = 64  # certificates; a region's, of some instances
@@ -81,17 +81,16 @@ def load(cabundle: tuple[bytes, ...], certificate: bytes, *, at: tuple[int, int]
 
 def _load_at(der: bytes, field: str, at: int) -> Certificate:
     try:
-        return _load(der, field)
+        return _load(der)
     except MalformedError as error:
-        raise MalformedError(error.what, error.detail, offset=at) from error
+        raise MalformedError(f"Nitro document: {field}", error.detail, offset=at) from error
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _load(der: bytes, field: str) -> Certificate:
-    what = f"Nitro document: {field}"
-    found = x509_path.load(der, what)
+def _load(der: bytes) -> Certificate:
+    found = x509_path.load(der, "certificate")
     if found.der != der:
-        raise MalformedError(what, "is not in DER")
+        raise MalformedError("certificate", "is not in DER")
     return found
 
 
@@ -203,10 +202,10 @@ def _is_p384(key: object) -> TypeGuard[ec.EllipticCurvePublicKey]:
 @lru_cache(maxsize=_REMEMBERED)
 def _signed_by(issuer: bytes, certificate: bytes) -> bool:
     """Tell whether a certificate's signature is its issuer's. Depends on nothing but these bytes."""
-    # `load` has read both before: this cannot fail, and costs some microseconds.
-    found = x509.load_der_x509_certificate(certificate)
-    return found.signature_algorithm_oid == SignatureAlgorithmOID.ECDSA_WITH_SHA384 and _verifies(
-        x509.load_der_x509_certificate(issuer).public_key(), found.signature, found.tbs_certificate_bytes
+    # `load` has read both before: they are remembered.
+    found = _load(certificate)
+    return found.algorithm == _ECDSA_SHA384 and _verifies(
+        _load(issuer).public_key, found.signature, found.tbs
     )
 
 

@@ -16,14 +16,13 @@ its certificate ends; `AkPath.endorsed_until` says when that is.
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Literal
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -43,11 +42,13 @@ MAX_PATH = 4  # certificates
 AIK_USAGE = "2.23.133.8.3"  # tcg-kp-AIKCertificate (TCG EK Credential Profile 2.4, section 4)
 _MIN_RSA_BITS = 2048
 _CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
-_PKCS1 = {
-    SignatureAlgorithmOID.RSA_WITH_SHA256,
-    SignatureAlgorithmOID.RSA_WITH_SHA384,
-    SignatureAlgorithmOID.RSA_WITH_SHA512,
-}
+_PKCS1: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
+    {
+        SignatureAlgorithmOID.RSA_WITH_SHA256.dotted_string: hashes.SHA256(),
+        SignatureAlgorithmOID.RSA_WITH_SHA384.dotted_string: hashes.SHA384(),
+        SignatureAlgorithmOID.RSA_WITH_SHA512.dotted_string: hashes.SHA512(),
+    }
+)
 _WHAT = "AK certificate"
 
 _CN = NameOID.COMMON_NAME.dotted_string
@@ -107,21 +108,6 @@ _SHAPES: Mapping[Vendor, _Shape] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
-    """One certificate of a path, and what `x509_path` does not read of it."""
-
-    certificate: Certificate
-    hash: hashes.HashAlgorithm | None  # None: signed in another way than is used here
-    extended_usage: frozenset[str]  # dotted OIDs
-
-    @property
-    def name(self) -> str:
-        """The common name, for people and for the shape."""
-        names = [text for oid, text in self.certificate.attributes if oid == _CN]
-        return names[0] if len(names) == 1 else ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AkPath:
     """A path that held: whose key the leaf is, on whose word. Made by `check_path` alone."""
 
@@ -142,46 +128,37 @@ def check_path(
 ) -> AkPath | None:
     """Note every check of a path, leaf first and root last; None if its root is not pinned.
 
-    The path holds only if the findings settle. Raises: MalformedError.
+    The pin is over every byte of the root: that it signed itself adds nothing, and is not looked at. The path
+    holds only if the findings settle. Raises: MalformedError.
     """
     shape = _SHAPES[vendor]
     if not 2 <= len(certificates) <= MAX_PATH:
         raise MalformedError(_WHAT, f"path has {len(certificates)} certificates, want 2 to {MAX_PATH}")
-    path = [_load(data) for data in certificates]
-    root = _pinned(findings, path[-1].certificate, vendor, roots)
+    path = [x509_path.load(data, _WHAT) for data in certificates]
+    root = _pinned(findings, path[-1], vendor, roots)
     _check_names(findings, path, shape)
+    for depth, (entry, issuer) in enumerate(pairwise(path)):
+        _check_signed(findings, entry, issuer, depth)
     for depth, entry in enumerate(path):
-        issuer = path[min(depth + 1, len(path) - 1)]
-        _check_one(findings, entry, issuer, depth, now, leaf_usage=shape.aik_usage)
+        _check_shape(findings, entry, depth, leaf_usage=shape.aik_usage)
+        _check_dates(findings, entry, depth, now)
     if root is None:
         return None
-    leaf = path[0].certificate
+    leaf = path[0]
     return AkPath(
         vendor=vendor,
         root=root,
         key=public.accept(leaf.public_key, _WHAT),
         leaf=leaf,
-        endorsed_until=min(entry.certificate.not_after + 1 for entry in path),
-        newest_endorsement=max(entry.certificate.not_before for entry in path),
+        endorsed_until=min(entry.not_after + 1 for entry in path),
+        newest_endorsement=max(entry.not_before for entry in path),
     )
 
 
-def _load(data: bytes) -> _Entry:
-    certificate = x509_path.load(data, _WHAT)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `load` made errors of them
-        parsed = x509.load_der_x509_certificate(certificate.der)
-        algorithm = parsed.signature_hash_algorithm if parsed.signature_algorithm_oid in _PKCS1 else None
-        usages = [
-            extension.value
-            for extension in parsed.extensions
-            if isinstance(extension.value, x509.ExtendedKeyUsage)
-        ]
-    return _Entry(
-        certificate=certificate,
-        hash=algorithm,
-        extended_usage=frozenset(oid.dotted_string for usage in usages for oid in usage),
-    )
+def _name(certificate: Certificate) -> str:
+    """Return the common name, for people and for the shape; nothing if it has none, or several."""
+    names = [text for oid, text in certificate.attributes if oid == _CN]
+    return names[0] if len(names) == 1 else ""
 
 
 def _pinned(
@@ -202,41 +179,40 @@ def _pinned(
     return found
 
 
-def _check_names(findings: Findings, path: list[_Entry], shape: _Shape) -> None:
-    authorities = [entry.name for entry in path[1:]]
+def _check_names(findings: Findings, path: list[Certificate], shape: _Shape) -> None:
+    authorities = [_name(entry) for entry in path[1:]]
     fits = any(
         len(names) == len(authorities)
         and all(re.fullmatch(wanted, name) for wanted, name in zip(names, authorities, strict=True))
         for names in shape.authorities
     )
-    organizations = {
-        next((text for oid, text in entry.certificate.attributes if oid == _O), "") for entry in path[1:]
-    }
+    organizations = {next((text for oid, text in entry.attributes if oid == _O), "") for entry in path[1:]}
     findings.require(
-        fits and organizations <= shape.organizations and re.fullmatch(shape.leaf, path[0].name) is not None,
+        fits
+        and organizations <= shape.organizations
+        and re.fullmatch(shape.leaf, _name(path[0])) is not None,
         "ak.names",
         Reason.CHAIN,
         expected=" or ".join(f"{shape.leaf} ← {' ← '.join(names)}" for names in shape.authorities),
-        actual=" ← ".join(entry.name or "(none)" for entry in path),
+        actual=" ← ".join(_name(entry) or "(none)" for entry in path),
         source="the certificates of the attestation key",
         remedy="send the path that the vendor issued for this machine's attestation key, leaf first",
     )
 
 
-def _check_one(
-    findings: Findings, entry: _Entry, issuer: _Entry, depth: int, now: int, *, leaf_usage: bool
-) -> None:
-    certificate, parent = entry.certificate, issuer.certificate
-    source = f"the certificate {entry.name or '(without a name)'}"
+def _check_signed(findings: Findings, entry: Certificate, issuer: Certificate, depth: int) -> None:
     findings.require(
-        certificate.issuer == parent.subject and _signed(entry, parent.public_key),
+        entry.issuer == issuer.subject and _signed(entry, issuer.public_key),
         f"ak.signature.{depth}",
         Reason.CHAIN,
-        expected=f"an RSASSA-PKCS1-v1_5 signature by {issuer.name!r}",
+        expected=f"an RSASSA-PKCS1-v1_5 signature by {_name(issuer)!r}",
         actual="another issuer, algorithm or signature",
-        source=source,
+        source=_source(entry),
         remedy="fetch the path again: these certificates do not belong together",
     )
+
+
+def _check_shape(findings: Findings, entry: Certificate, depth: int, *, leaf_usage: bool) -> None:
     findings.require(
         _is_leaf(entry, aik_usage=leaf_usage) if depth == 0 else _is_authority(entry, below=depth - 1),
         f"ak.authority.{depth}",
@@ -244,53 +220,61 @@ def _check_one(
         expected="the flags, key and extensions of "
         + ("an attestation key" if depth == 0 else "an authority"),
         actual="others",
-        source=source,
+        source=_source(entry),
         remedy="a certificate of this shape was not made for this place in the path",
     )
+
+
+def _check_dates(findings: Findings, entry: Certificate, depth: int, now: int) -> None:
     findings.require(
-        certificate.not_before <= now <= certificate.not_after,
+        entry.not_before <= now <= entry.not_after,
         f"ak.dates.{depth}",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(certificate.not_before)} to {times.show(certificate.not_after)}",
+        expected=f"a time from {times.show(entry.not_before)} to {times.show(entry.not_after)}",
         actual=times.show(now),
-        source=source,
+        source=_source(entry),
         remedy="fetch a current certificate, and look at this machine's clock",
     )
 
 
-def _signed(entry: _Entry, key: PublicKey) -> bool:
-    if entry.hash is None or not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
+def _source(entry: Certificate) -> str:
+    return f"the certificate {_name(entry) or '(without a name)'}"
+
+
+def _signed(entry: Certificate, key: PublicKey) -> bool:
+    algorithm = _PKCS1.get(entry.algorithm)
+    if algorithm is None or not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
         return False
     try:
-        key.verify(entry.certificate.signature, entry.certificate.tbs, padding.PKCS1v15(), entry.hash)
+        key.verify(entry.signature, entry.tbs, padding.PKCS1v15(), algorithm)
     except InvalidSignature:
         return False
     return True
 
 
-def _is_leaf(entry: _Entry, *, aik_usage: bool) -> bool:
-    constraints, usage = entry.certificate.basic_constraints, entry.certificate.key_usage
+def _is_leaf(entry: Certificate, *, aik_usage: bool) -> bool:
+    constraints, usage = entry.basic_constraints, entry.key_usage
     return (
         constraints is not None
         and not constraints.ca
         and usage is not None
         and usage.digital_signature
         and not usage.key_cert_sign
-        and entry.certificate.critical <= _CRITICAL
+        and entry.critical <= _CRITICAL
         and (AIK_USAGE in entry.extended_usage or not aik_usage)
     )
 
 
-def _is_authority(entry: _Entry, *, below: int) -> bool:
+def _is_authority(entry: Certificate, *, below: int) -> bool:
     """`below`: how many authorities stand between this one and the leaf."""
-    constraints, usage = entry.certificate.basic_constraints, entry.certificate.key_usage
+    constraints, usage = entry.basic_constraints, entry.key_usage
     return (
         constraints is not None
         and constraints.ca
         and (constraints.path_length is None or constraints.path_length >= below)
         and usage is not None
         and usage.key_cert_sign
-        and entry.certificate.critical <= _CRITICAL
+        and entry.critical <= _CRITICAL
     )
 
 

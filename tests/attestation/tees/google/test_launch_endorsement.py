@@ -101,6 +101,14 @@ def test_without_a_timestamp_the_certificates_are_the_newest() -> None:
     assert claims.newest_endorsement == int(tpm_certificates.NOT_BEFORE.timestamp())
 
 
+def test_an_algorithm_that_nobody_knows_is_refused_like_any_other() -> None:
+    usual, unknown = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2b864886f70d01010b")
+    signer = google.signer()
+    assert signer.count(usual) == 2
+    body = google.golden(snp=[ONE], field4=signer.replace(usual, unknown))
+    assert refused(google.endorsement(body)) == {"launch.issuer.1"}
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(GOOD) * 8 - 1))
 def test_any_flipped_bit_is_refused_or_malformed(bit: int) -> None:
