@@ -33,7 +33,7 @@ class Board(Protocol):
         """Check a proof and return the frame that answers it. Raises PeerError or MalformedError."""
         ...
 
-    def joined(self, session: SessionId) -> Mux:
+    def joined(self, join: Join) -> Mux:
         """Make the mux of a connection that was just admitted."""
         ...
 
@@ -182,7 +182,7 @@ class JoinGate(asyncio.Protocol):
         answer = board.admit(join, client_finished(tls))
         self._stop()
         transport.write(answer)
-        mux = board.joined(join.session)
+        mux = board.joined(join)
         transport.set_protocol(mux)
         mux.connection_made(transport)
         board.connected(join.session)

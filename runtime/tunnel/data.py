@@ -25,6 +25,7 @@ from runtime.tunnel.join import (
     JOINED_FRAME_BYTES,
     Direction,
     Join,
+    Terms,
     check_proof,
     decode_joined,
     join_proof,
@@ -115,7 +116,7 @@ class JoinTicket:
     secret: bytes = field(repr=False)  # 32 bytes
     certificate_sha256: bytes
 
-    def proof(self, direction: Direction, finished: bytes) -> bytes:
+    def proof(self, direction: Direction, finished: bytes, terms: Terms) -> bytes:
         """Compute one direction's proof for this connection. Raises MalformedError."""
         return join_proof(
             self.secret,
@@ -126,6 +127,7 @@ class JoinTicket:
             counter=self.counter,
             certificate_sha256=self.certificate_sha256,
             finished=finished,
+            terms=terms,
         )
 
 
@@ -300,13 +302,14 @@ class _Joiner(asyncio.Protocol):
         if len(self._held) < JOINED_FRAME_BYTES:
             return
         try:
-            got = decode_joined(self._held[:JOINED_FRAME_BYTES])
-            check_proof(got, self._ticket.proof(Direction.SERVER_TO_CLIENT, self._finished))
+            terms, proof = decode_joined(self._held[:JOINED_FRAME_BYTES])
+            check_proof(proof, self._ticket.proof(Direction.SERVER_TO_CLIENT, self._finished, terms))
         except MalformedError as error:
             self._fail(PeerError("join_refused", str(error)))
         except PeerError as error:
             self._fail(error)
         else:
+            self._mux.peer = terms
             self._hand_over(self._held[JOINED_FRAME_BYTES:])
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -330,13 +333,14 @@ class _Joiner(asyncio.Protocol):
         if tls.selected_alpn_protocol() != ALPN:
             raise PeerError("alpn_mismatch", f"ALPN is {tls.selected_alpn_protocol()}, want {ALPN}")
         self._finished = client_finished(tls)
-        ticket = self._ticket
+        ticket, terms = self._ticket, Terms.of(self._mux.limits)
         join = Join(
             session=ticket.session,
             epoch=ticket.epoch,
             worker=ticket.worker,
             counter=ticket.counter,
-            proof=ticket.proof(Direction.CLIENT_TO_SERVER, self._finished),
+            terms=terms,
+            proof=ticket.proof(Direction.CLIENT_TO_SERVER, self._finished, terms),
         )
         transport.write(join.encode())
 

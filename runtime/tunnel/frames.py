@@ -5,8 +5,8 @@ A frame is an 8-byte header, big-endian, and a payload:
     u24 payload length | u8 type | u32 stream
 
     type        code  stream  payload
-    JOIN           1       0  58 bytes: `join.Join`; the client's first frame
-    JOINED         2       0  32 bytes: the server's proof; its first frame
+    JOIN           1       0  66 bytes: `join.Join`; the client's first frame
+    JOINED         2       0  40 bytes: the server's terms and proof; its first frame
     OPEN           3      >0  `OpenRequest`; the server only, ids strictly rising
     DATA           4      >0  1..65536 bytes of the stream
     END            5      >0  0..65536 last bytes of this direction (half-close)
@@ -124,8 +124,8 @@ _OPEN_MOST = _OPEN_NAME + MAX_HOSTNAME + _ENDPOINTS.size + MAX_FIRST
 # Index = type: least payload, most payload, whether it belongs to the connection (stream 0).
 _BOUNDS: tuple[tuple[int, int, bool], ...] = (
     (1, 0, True),  # 0 is no type: nothing satisfies this
-    (58, 58, True),
-    (32, 32, True),
+    (66, 66, True),
+    (40, 40, True),
     (_OPEN_LEAST, _OPEN_MOST, False),
     (1, MAX_DATA, False),
     (0, MAX_DATA, False),

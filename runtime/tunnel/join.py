@@ -2,13 +2,14 @@
 
     proof = HMAC-SHA256(join secret, each field as u32 length ‖ bytes)
     fields = "tunnel-data-join-v1", direction, session, epoch u32, worker u16, counter u32,
-             SHA-256 of the server's data certificate, TLS Finished of the client
+             SHA-256 of the server's data certificate, TLS Finished of the client, the sender's terms
 
 The Finished is what stops somebody who stole the data key: he can end TLS on both sides, but the two
 connections have two Finished messages, and he has no join secret (docs/protocol.md, data connections).
 
-    JOIN payload:   16 session | u32 epoch | u16 worker | u32 counter | 32 proof (client to server)
-    JOINED payload: 32 proof (server to client)
+    JOIN payload:   16 session | u32 epoch | u16 worker | u32 counter | terms | 32 proof (client to server)
+    JOINED payload: terms | 32 proof (server to client)
+    terms:          u32 credit | u32 streams: what the sender takes of each stream, and how many it takes
 """
 
 from __future__ import annotations
@@ -19,19 +20,63 @@ from dataclasses import dataclass
 from enum import Enum
 
 from runtime.errors import MalformedError, PeerError
-from runtime.tunnel.frames import HEADER_BYTES, Chunk, FrameType, check_header, frame
+from runtime.limits import Limits
+from runtime.tunnel.frames import (
+    HEADER_BYTES,
+    MAX_CREDIT,
+    MAX_FIRST,
+    MAX_STREAM,
+    Chunk,
+    FrameType,
+    check_header,
+    frame,
+)
 from runtime.tunnel.routing import SessionId
 
 SECRET_BYTES = 32
 PROOF_BYTES = 32
 SESSION_BYTES = 16
-JOIN_BYTES = 58
-JOIN_FRAME_BYTES = HEADER_BYTES + JOIN_BYTES
-JOINED_FRAME_BYTES = HEADER_BYTES + PROOF_BYTES
+TERMS_BYTES = 8
+JOIN_FRAME_BYTES = HEADER_BYTES + SESSION_BYTES + 10 + TERMS_BYTES + PROOF_BYTES
+JOINED_FRAME_BYTES = HEADER_BYTES + TERMS_BYTES + PROOF_BYTES
 COUNTER_WINDOW = 64  # connections dialled at once may arrive out of order, by no more than this
 
 _LABEL = b"tunnel-data-join-v1"
 _PREFIX = struct.Struct(">16sIHI")
+_TERMS = struct.Struct(">II")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What one side takes on a data connection, whatever the other side's settings are.
+
+    Raises:
+        MalformedError: a credit that not even OPEN's first bytes fit into, or a number out of range.
+    """
+
+    credit: int  # bytes, of each stream and from the other side, until some are given back
+    streams: int  # open at a time
+
+    def __post_init__(self) -> None:
+        if not MAX_FIRST <= self.credit <= MAX_CREDIT:
+            raise MalformedError("join", f"credit of {self.credit}, want {MAX_FIRST}..{MAX_CREDIT}")
+        if not 1 <= self.streams <= MAX_STREAM:
+            raise MalformedError("join", f"{self.streams} streams, want 1..{MAX_STREAM}")
+
+    @classmethod
+    def of(cls, limits: Limits) -> Terms:
+        """Return what our own settings allow the peer."""
+        return cls(credit=limits.credit, streams=limits.max_streams)
+
+    def encode(self) -> bytes:
+        """Encode 8 bytes."""
+        return _TERMS.pack(self.credit, self.streams)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Terms:
+        """Decode exactly 8 bytes. Raises MalformedError."""
+        credit, streams = _TERMS.unpack(data)
+        return cls(credit=credit, streams=streams)
 
 
 class Direction(Enum):
@@ -49,8 +94,12 @@ def join_proof(
     counter: int,
     certificate_sha256: bytes,
     finished: bytes,
+    terms: Terms,
 ) -> bytes:
-    """Compute one direction's proof, 32 bytes. Raises MalformedError for a value of the wrong size."""
+    """Compute one direction's proof, 32 bytes. Raises MalformedError for a value of the wrong size.
+
+    `terms` are those of the side that makes the proof.
+    """
     for what, value, size in (
         ("join secret", secret, SECRET_BYTES),
         ("session", session, SESSION_BYTES),
@@ -64,7 +113,7 @@ def join_proof(
         numbers = (struct.pack(">I", epoch), struct.pack(">H", worker), struct.pack(">I", counter))
     except struct.error as error:
         raise MalformedError("join", "epoch, worker or counter is out of range") from error
-    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished)
+    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished, terms.encode())
     message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
     return hmac.digest(secret, message, "sha256")
 
@@ -83,37 +132,46 @@ class Join:
     epoch: int
     worker: int
     counter: int
+    terms: Terms
     proof: bytes
 
     def encode(self) -> bytes:
-        """Encode the whole frame, 66 bytes. Raises MalformedError for a value out of range."""
+        """Encode the whole frame, 74 bytes. Raises MalformedError for a value out of range."""
         if len(self.session) != SESSION_BYTES or len(self.proof) != PROOF_BYTES:
             raise MalformedError("JOIN", "session or proof has the wrong size")
         try:
             prefix = _PREFIX.pack(self.session, self.epoch, self.worker, self.counter)
         except struct.error as error:
             raise MalformedError("JOIN", "epoch, worker or counter is out of range") from error
-        return frame(FrameType.JOIN, 0, prefix + self.proof)
+        return frame(FrameType.JOIN, 0, prefix + self.terms.encode() + self.proof)
 
     @classmethod
     def decode(cls, data: bytes) -> Join:
-        """Decode a whole frame of exactly 66 bytes. Raises MalformedError."""
+        """Decode a whole frame of exactly 74 bytes. Raises MalformedError."""
         payload = _payload(data, FrameType.JOIN, JOIN_FRAME_BYTES)
         session, epoch, worker, counter = _PREFIX.unpack_from(payload)
-        proof = payload[_PREFIX.size :]
-        return cls(session=SessionId(session), epoch=epoch, worker=worker, counter=counter, proof=proof)
+        terms, proof = payload[_PREFIX.size : -PROOF_BYTES], payload[-PROOF_BYTES:]
+        return cls(
+            session=SessionId(session),
+            epoch=epoch,
+            worker=worker,
+            counter=counter,
+            terms=Terms.decode(terms),
+            proof=proof,
+        )
 
 
-def encode_joined(proof: bytes) -> bytes:
-    """Encode the server's answer, 40 bytes. Raises MalformedError."""
+def encode_joined(terms: Terms, proof: bytes) -> bytes:
+    """Encode the server's answer, 48 bytes. Raises MalformedError."""
     if len(proof) != PROOF_BYTES:
         raise MalformedError("JOINED", f"proof is {len(proof)} bytes, want {PROOF_BYTES}")
-    return frame(FrameType.JOINED, 0, proof)
+    return frame(FrameType.JOINED, 0, terms.encode() + proof)
 
 
-def decode_joined(data: bytes) -> bytes:
-    """Return the proof in a whole JOINED frame of exactly 40 bytes. Raises MalformedError."""
-    return _payload(data, FrameType.JOINED, JOINED_FRAME_BYTES)
+def decode_joined(data: bytes) -> tuple[Terms, bytes]:
+    """Return terms and proof of a whole JOINED frame of exactly 48 bytes. Raises MalformedError."""
+    payload = _payload(data, FrameType.JOINED, JOINED_FRAME_BYTES)
+    return Terms.decode(payload[:TERMS_BYTES]), payload[TERMS_BYTES:]
 
 
 def _payload(data: Chunk, kind: FrameType, size: int) -> bytes:

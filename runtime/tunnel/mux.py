@@ -33,11 +33,11 @@ from runtime.tunnel.frames import (
     read_reset,
     reset,
 )
+from runtime.tunnel.join import Terms
 from runtime.tunnel.stream import UNJOINED, Stream, StreamSink
 
 _LINGER_S = 1.0  # what a closing connection gets to deliver its last frame
 _DATA, _END = int(FrameType.DATA), int(FrameType.END)
-
 
 Accept: TypeAlias = Callable[[Stream, OpenRequest], StreamSink | ResetCode]
 OnClosed: TypeAlias = Callable[["Mux", PeerError | None], None]
@@ -56,6 +56,7 @@ class Mux(asyncio.Protocol):
         on_going: Callable[[Mux], None] | None = None,
     ) -> None:
         self.limits = limits
+        self.peer = Terms.of(limits)  # until it has said its own, before any stream
         self.received_bytes = 0
         self.sent_bytes = 0
         self._loop = loop
@@ -90,8 +91,8 @@ class Mux(asyncio.Protocol):
     @property
     def can_open(self) -> bool:
         """Whether `open` would be allowed now."""
-        full = len(self._streams) >= self.limits.max_streams or self._last >= MAX_STREAM
-        return not (full or self._closing or self._going or self._peer_going or self._transport is None)
+        full = len(self._streams) >= min(self.limits.max_streams, self.peer.streams)
+        return not (full or self.going or self._transport is None)
 
     @property
     def going(self) -> bool:
@@ -108,7 +109,7 @@ class Mux(asyncio.Protocol):
         if self._accept is not None or not self.can_open:
             raise PeerError("not_open", "this data connection opens no streams now")
         self._last += 1
-        stream = Stream(self, self._last, self.limits.credit, sent=len(request.first))
+        stream = Stream(self, self._last, sent=len(request.first))
         stream.attach(sink)
         self._streams[self._last] = stream
         self.send_control(frame(FrameType.OPEN, self._last, request.encode()))
@@ -313,7 +314,7 @@ class Mux(asyncio.Protocol):
         except MalformedError as error:
             raise FrameError(CloseCode.OPEN_MALFORMED, str(error)) from error
         self._last = stream_id
-        stream = Stream(self, stream_id, self.limits.credit, received=len(request.first))
+        stream = Stream(self, stream_id, received=len(request.first))
         self._streams[stream_id] = stream
         sink = self._accept(stream, request)
         if isinstance(sink, ResetCode):

@@ -22,6 +22,7 @@ from runtime.tunnel.frames import (
     reset,
     window,
 )
+from runtime.tunnel.join import Terms
 
 UNJOINED = 16 * 1024  # bytes; from here on a second write is cheaper than a copy
 _DATA, _END = int(FrameType.DATA), int(FrameType.END)
@@ -75,6 +76,7 @@ class Carrier(Protocol):
     """What a stream needs of its data connection."""
 
     limits: Limits
+    peer: Terms  # what it takes, as it said when it joined
 
     def gather_data(self, stream: int, data: Chunk) -> bool: ...
 
@@ -109,13 +111,15 @@ class Stream:
         "witness",
     )
 
-    def __init__(self, mux: Carrier, stream: int, credit: int, *, sent: int = 0, received: int = 0) -> None:
+    def __init__(self, mux: Carrier, stream: int, *, sent: int = 0, received: int = 0) -> None:
+        """`sent` or `received` are the bytes that OPEN carried."""
         self.id = stream
         self._mux: Carrier | None = mux  # None: over
         self._sink: StreamSink | None = None
-        self._granted = self._allowed = credit  # all that we, and the peer, were ever allowed to send
-        self._credit = credit - sent  # what we may still send
-        self._room = credit - received  # what the peer may still send
+        # All that we, and the peer, were ever allowed to send: what is left of it tells what was sent.
+        self._granted, self._allowed = mux.peer.credit, mux.limits.credit
+        self._credit = self._granted - sent  # what we may still send
+        self._room = self._allowed - received  # what the peer may still send
         self._owed = 0  # consumed, not yet given back
         self._pending: deque[Chunk] | None = None  # made when needed: most streams never wait
         self._size = 0  # bytes pending

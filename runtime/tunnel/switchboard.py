@@ -23,6 +23,7 @@ from runtime.tunnel.join import (
     CounterLedger,
     Direction,
     Join,
+    Terms,
     check_proof,
     encode_joined,
     join_proof,
@@ -259,14 +260,16 @@ class Switchboard:
             certificate_sha256=self._certificate_sha256,
             finished=finished,
         )
-        check_proof(join.proof, prove(direction=Direction.CLIENT_TO_SERVER))
+        check_proof(join.proof, prove(direction=Direction.CLIENT_TO_SERVER, terms=join.terms))
         self._ledger.use(join.session, epoch=join.epoch, worker=join.worker, counter=join.counter)
         if len(served.muxes) >= self._limits.connections_per_session:
             raise PeerError("join_too_many", "the session has enough data connections")
-        return encode_joined(prove(direction=Direction.SERVER_TO_CLIENT))
+        ours = Terms.of(self._limits)
+        return encode_joined(ours, prove(direction=Direction.SERVER_TO_CLIENT, terms=ours))
 
-    def joined(self, session: SessionId) -> Mux:
+    def joined(self, join: Join) -> Mux:
         """Make the mux of a connection that was just admitted."""
+        session = join.session
         served = self._sessions[session]
         mux = Mux(
             loop=self._loop,
@@ -275,6 +278,7 @@ class Switchboard:
             on_closed=lambda mux, error: self._lost(session, served, mux, error),
             on_going=lambda mux: self._offer(session, served),
         )
+        mux.peer = join.terms
         served.muxes.append(mux)
         return mux
 

@@ -8,8 +8,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="join proof without the client's Finished: a stolen data key",
         file="runtime/tunnel/join.py",
-        old="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished)",
-        new="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256)",
+        old="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished, terms.encode())",
+        new="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, terms.encode())",
         tests=("tests/tunnel/test_data.py", "tests/tunnel/test_join.py"),
     ),
     Break(

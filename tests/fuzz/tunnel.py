@@ -34,7 +34,7 @@ from tests.tunnel.rig import client_hello
 
 _HERE, _THERE = Endpoint.of("192.0.2.1", 40000), Endpoint.of("2001:db8::2", 443)
 _ID = bytes(range(16))  # of a request
-_LIMITS = Limits(credit=4096, hello_bytes=1024, max_streams=8)
+_LIMITS = Limits(credit=16384, hello_bytes=1024, max_streams=8)
 
 
 # -- ClientHello ----------------------------------------------------------------------------------------
@@ -155,14 +155,17 @@ def _mux(data: bytes) -> None:
 
 def _join(data: bytes) -> None:
     if len(data) == join.JOINED_FRAME_BYTES:
-        assert join.encode_joined(join.decode_joined(data)) == data
+        assert join.encode_joined(*join.decode_joined(data)) == data
     else:
         assert join.Join.decode(data).encode() == data
 
 
 def _join_seeds() -> list[bytes]:
-    made = join.Join(session=SessionId(bytes(16)), epoch=1, worker=2, counter=3, proof=bytes(range(32)))
-    return [made.encode(), join.encode_joined(bytes(32))]
+    terms = join.Terms(credit=65536, streams=7)
+    made = join.Join(
+        session=SessionId(bytes(16)), epoch=1, worker=2, counter=3, terms=terms, proof=bytes(range(32))
+    )
+    return [made.encode(), join.encode_joined(terms, bytes(32))]
 
 
 def _proxy(data: bytes) -> None:

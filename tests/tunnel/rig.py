@@ -118,6 +118,7 @@ class Rig:
 
     def __init__(self, limits: Limits | None = None, **changes: Any) -> None:
         self.limits = limits or Limits()
+        self.client_limits = self.limits
         self.told: list[FromWorker] = []
         self.session_id: bytes = SESSION
         self.worker = Worker(loop=asyncio.get_running_loop(), tell=self.told.append)
@@ -172,7 +173,7 @@ class Rig:
             (address, self.data_port),
             ticket=ticket(counter, **changes),
             origins=self.origins,
-            limits=self.limits,
+            limits=self.client_limits,
             deadline_s=5,
             follow=self.follow,
         )

@@ -237,8 +237,8 @@ def test_a_server_without_our_alpn_is_refused_before_a_byte(run: Run) -> None:
 def test_a_server_that_answers_with_a_wrong_proof_is_refused(run: Run) -> None:
     async def wrong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            join = await reader.readexactly(66)
-            writer.write(b"\0\0\x20\x02\0\0\0\0" + join[-32:])  # reflect the client's own proof
+            join = await reader.readexactly(74)
+            writer.write(b"\0\0\x28\x02\0\0\0\0" + join[-40:])  # reflect the client's own proof
             await reader.read(-1)
         writer.close()
 

@@ -28,8 +28,8 @@ from runtime.tunnel.frames import (
 Event = tuple[int, int, bytes]
 
 lengths = {
-    FrameType.JOIN: 58,
-    FrameType.JOINED: 32,
+    FrameType.JOIN: 66,
+    FrameType.JOINED: 40,
     FrameType.OPEN: 60,
     FrameType.WINDOW: 4,
     FrameType.RST: 2,
@@ -128,7 +128,7 @@ def test_partial_data_is_forwarded_on_arrival_as_a_view() -> None:
         (FrameType.END, 2**24 - 1, 1, CloseCode.FRAME_LENGTH),
         (FrameType.WINDOW, 3, 1, CloseCode.FRAME_LENGTH),
         (FrameType.GOAWAY, 3, 0, CloseCode.FRAME_LENGTH),
-        (FrameType.JOIN, 58, 1, CloseCode.FRAME_STREAM),
+        (FrameType.JOIN, 66, 1, CloseCode.FRAME_STREAM),
         (FrameType.OPEN, 60, 0, CloseCode.FRAME_STREAM),
         (0, 0, 0, CloseCode.FRAME_TYPE),
         (11, 0, 0, CloseCode.FRAME_TYPE),

@@ -63,7 +63,7 @@ FROM_A_CLIENT = {
     "unknown": (data(7, 1), CloseCode.STREAM_UNKNOWN),
     "reset": (frame(FrameType.RST, 9, b"\0\0"), CloseCode.STREAM_UNKNOWN),
     "open": (header(FrameType.OPEN, 2, 56) + bytes(56), CloseCode.FRAME_UNEXPECTED),
-    "join": (header(FrameType.JOIN, 0, 58) + bytes(58), CloseCode.FRAME_UNEXPECTED),
+    "join": (header(FrameType.JOIN, 0, 66) + bytes(66), CloseCode.FRAME_UNEXPECTED),
     "type": (header(99, 0, 0), CloseCode.FRAME_TYPE),
     "length": (header(FrameType.DATA, 1, 65537), CloseCode.FRAME_LENGTH),
     "stream": (header(FrameType.PING, 1, 8) + bytes(8), CloseCode.FRAME_STREAM),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from runtime.tunnel.join import (
     CounterLedger,
     Direction,
     Join,
+    Terms,
     check_proof,
     decode_joined,
     encode_joined,
@@ -32,6 +34,7 @@ GOOD: dict[str, Any] = {
     "counter": 3,
     "certificate_sha256": bytes(32),
     "finished": bytes(48),
+    "terms": Terms(credit=65536, streams=7),
 }
 
 
@@ -45,6 +48,7 @@ def test_the_proof_is_what_the_protocol_says() -> None:
         b"\0\0\0\3",
         bytes(32),
         bytes(48),
+        b"\0\1\0\0\0\0\0\7",
     ]
     message = b"".join(struct.pack(">I", len(part)) + part for part in parts)
     assert join_proof(b"s" * 32, **GOOD) == hmac.new(b"s" * 32, message, hashlib.sha256).digest()
@@ -61,6 +65,8 @@ def test_the_proof_is_what_the_protocol_says() -> None:
         {"certificate_sha256": b"\1" * 32},
         {"finished": b"\1" + bytes(47)},
         {"finished": bytes(32)},
+        {"terms": Terms(credit=65537, streams=7)},
+        {"terms": Terms(credit=65536, streams=8)},
     ],
     ids=str,
 )
@@ -100,38 +106,60 @@ def test_values_of_the_wrong_size_are_refused(change: dict[str, Any]) -> None:
     st.binary(min_size=16, max_size=16),
     st.integers(0, 2**32 - 1),
     st.integers(0, 2**16 - 1),
+    st.integers(16384, 2**31 - 1),
+    st.integers(1, 2**32 - 1),
     st.binary(min_size=32, max_size=32),
 )
-def test_round_trip(session: bytes, number: int, worker: int, proof: bytes) -> None:
-    join = Join(session=SessionId(session), epoch=number, worker=worker, counter=number, proof=proof)
+def test_round_trip(
+    session: bytes, number: int, worker: int, credit: int, streams: int, proof: bytes
+) -> None:
+    terms = Terms(credit=credit, streams=streams)
+    join = Join(
+        session=SessionId(session), epoch=number, worker=worker, counter=number, terms=terms, proof=proof
+    )
     assert Join.decode(join.encode()) == join
-    assert decode_joined(encode_joined(proof)) == proof
+    assert decode_joined(encode_joined(terms, proof)) == (terms, proof)
+
+
+@pytest.mark.parametrize(("credit", "streams"), [(16383, 1), (0, 1), (2**31, 1), (65536, 0)])
+def test_terms_that_nobody_could_keep_are_refused(credit: int, streams: int) -> None:
+    with pytest.raises(MalformedError):
+        Terms(credit=credit, streams=streams)
+    with pytest.raises(MalformedError):
+        Terms.decode(struct.pack(">II", credit, streams))
 
 
 @given(st.binary(max_size=70), st.binary(min_size=8, max_size=8))
 def test_anything_decodes_or_is_malformed(data: bytes, head: bytes) -> None:
     for decoder in (Join.decode, decode_joined):
-        for sent in (data, head + bytes(58), head + bytes(32)):
+        for sent in (data, head + bytes(66), head + bytes(40)):
             try:
                 decoder(sent)
             except MalformedError:
                 continue
 
 
+def join(**changes: Any) -> Join:
+    made = Join(
+        session=SessionId(bytes(16)), epoch=1, worker=1, counter=1, terms=GOOD["terms"], proof=bytes(32)
+    )
+    return replace(made, **changes)
+
+
 def test_the_first_frame_must_be_the_right_one() -> None:
     for sent in (
-        frame(FrameType.PING, 0, bytes(58)),
-        frame(FrameType.JOIN, 1, bytes(58)),
-        b"\0\0\x3b\1" + bytes(62),
+        frame(FrameType.PING, 0, bytes(66)),
+        frame(FrameType.JOIN, 1, bytes(66)),
+        b"\0\0\x43\1" + bytes(70),
     ):
         with pytest.raises(MalformedError):
             Join.decode(sent)
     with pytest.raises(MalformedError):
-        Join(session=SessionId(bytes(15)), epoch=1, worker=1, counter=1, proof=bytes(32)).encode()
+        join(session=SessionId(bytes(15))).encode()
     with pytest.raises(MalformedError):
-        Join(session=SessionId(bytes(16)), epoch=2**32, worker=1, counter=1, proof=bytes(32)).encode()
+        join(epoch=2**32).encode()
     with pytest.raises(MalformedError):
-        encode_joined(b"")
+        encode_joined(GOOD["terms"], b"")
 
 
 @given(

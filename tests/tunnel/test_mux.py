@@ -223,7 +223,7 @@ TO_CLIENT: list[tuple[bytes, CloseCode]] = [
     (frames.header(0, 1, 0), CloseCode.FRAME_TYPE),
     (frames.header(FrameType.DATA, 0, 1), CloseCode.FRAME_STREAM),
     (frames.header(FrameType.PING, 1, 8), CloseCode.FRAME_STREAM),
-    (frame(FrameType.JOINED, 0, bytes(32)), CloseCode.FRAME_UNEXPECTED),
+    (frame(FrameType.JOINED, 0, bytes(40)), CloseCode.FRAME_UNEXPECTED),
     (OPEN_1 + frames.goaway(CloseCode.DRAIN) + OPEN_2, CloseCode.OPEN_AFTER_GOAWAY),
     (OPEN_1 + OPEN_2 + frame(FrameType.OPEN, 3, request().encode()), CloseCode.TOO_MANY_STREAMS),
 ]

@@ -7,12 +7,14 @@ import pytest
 from runtime.limits import Limits
 from runtime.tunnel import frames
 from runtime.tunnel.frames import Chunk, CloseCode, FrameError, FrameType, ResetCode, frame
+from runtime.tunnel.join import Terms
 from runtime.tunnel.stream import Stream
 
 
 class Carrier:
     def __init__(self) -> None:
         self.limits = Limits()
+        self.peer = Terms.of(self.limits)
         self.sent: list[bytes] = []
         self.queued: list[Stream] = []
         self.forgotten: list[int] = []
@@ -61,7 +63,8 @@ class Sink:
 
 def made(*, resets: bool = False, credit: int = 1000) -> tuple[Carrier, Stream, Sink]:
     carrier = Carrier()
-    stream = Stream(carrier, 1, credit)
+    gone = carrier.limits.credit - credit
+    stream = Stream(carrier, 1, sent=gone, received=gone)
     sink = Sink(stream, resets=resets)
     stream.attach(sink)
     return carrier, stream, sink

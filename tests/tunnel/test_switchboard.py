@@ -113,11 +113,11 @@ async def stranger(port: int, *, alpn: str = ALPN) -> tuple[asyncio.StreamReader
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        (b"\0" * 66, "malformed"),
-        (b"GET / HTTP/1.1\r\n" + b"x" * 50, "malformed"),
-        (b"\0" * 67, "join_refused"),
+        (b"\0" * 74, "malformed"),
+        (b"GET / HTTP/1.1\r\n" + b"x" * 58, "malformed"),
+        (b"\0" * 75, "join_refused"),
         (b"", "join_deadline"),
-        (b"\0" * 65, "join_deadline"),
+        (b"\0" * 73, "join_deadline"),
     ],
 )
 def test_a_stranger_is_closed_and_told_nothing(run: Run, sent: bytes, reason: str) -> None:
