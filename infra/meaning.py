@@ -49,6 +49,12 @@ _IMAGE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sev-snp": ("snp_launch",),
     }
 )
+# No manifest foretells these: they hold what a cloud's firmware measured, too.
+_OBSERVED = frozenset({"snp_measurement", "mrtd", "rtmr0", "rtmr1", "rtmr2", "pcr7_sha256", "pcr7_sha384"})
+_HOW = (
+    "; it is no manifest's to say: a refused machine names it on its console, `tunnel evidence observe "
+    "ADDRESS --tunnel-name NAME` prints that of a server that serves, and an owner compares before signing"
+)
 _PURPOSE = {
     "production": "for production: hardware roots only",
     "test": "for tests: simulated TEEs and software TPMs pass, at grade T",
@@ -193,9 +199,9 @@ def _unlisted(document: FleetDocument, name: str) -> Iterator[Problem]:
     listed = {entry.register for entry in values.firmware if entry.format == name}
     for register in _FIRMWARE.get(name, ()):
         if register not in listed and not (endorsed and register in {"mrtd", "snp_measurement"}):
-            yield Problem("$.firmware", f"has no {register} for {name}: its evidence is refused")
+            yield Problem("$.firmware", f"has no {register} for {name}: its evidence is refused{_HOW}")
     if name == "gcp-tdx" and "rtmr0" not in listed:
-        yield Problem("$.firmware", "has no rtmr0 for gcp-tdx: its grade is V, not H")
+        yield Problem("$.firmware", f"has no rtmr0 for gcp-tdx: its grade is V, not H{_HOW}")
     has = {
         register
         for image in values.images
@@ -208,7 +214,8 @@ def _unlisted(document: FleetDocument, name: str) -> Iterator[Problem]:
     }
     for register in _IMAGE[name]:
         if register not in has:
-            yield Problem("$.images", f"none has {register}, which evidence of {name} has to show")
+            how = _HOW if register in _OBSERVED else ""
+            yield Problem("$.images", f"none has {register}, which evidence of {name} has to show{how}")
     if rules.gce is not None and not rules.gce.projects:
         yield Problem(f"{path}.gce.projects", "is empty, which accepts none: name the project")
     if rules.gce is not None and not rules.gce.zones:

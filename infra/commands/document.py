@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import changes, clock, console, meaning, owner_key
+from infra import changes, clock, console, meaning, owner_key, publishing
 from runtime.documents import dsse, fleet, routes, strict_json, times
 from runtime.errors import DocumentError, Problem, UsageError
 
@@ -41,7 +40,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--key", type=Path, metavar="FILE", help="the owner's key, mode 0600")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the signed document goes")
     parser.add_argument(
-        "--publish", type=Path, metavar="DIR", help="and a copy for the web server behind its URLs"
+        "--publish",
+        action="append",
+        default=[],
+        metavar="DIR|URL",
+        help="and a copy where its URLs point: a web server's folder, or https:// by PUT; more than once",
+    )
+    parser.add_argument(
+        "--header-file", type=Path, metavar="FILE", help="`Name: value` lines for the PUT, mode 0600"
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(run=run)
@@ -52,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len({arguments.sign, arguments.key is not None, arguments.out is not None}) > 1:
         message = "--sign, --key and --out go together"
         raise UsageError(message)
-    if arguments.publish is not None and not arguments.sign:
+    if arguments.publish and not arguments.sign:
         message = "--publish without --sign: members accept signed documents only"
         raise UsageError(message)
     if arguments.routes and (arguments.check or arguments.diff is not None or arguments.explain):
@@ -149,13 +155,16 @@ def _sign(arguments: argparse.Namespace, payload: bytes, found: Read) -> None:
     key = owner_key.load(arguments.key)
     public = key.public_key().public_bytes_raw()
     envelope = dsse.sign(payload, found.payload_type, key)
-    if arguments.publish is not None:
-        target = arguments.publish / found.file
-        if target.exists():
-            _check_succession(_bytes(target), payload, found, public)
-        _write(target, envelope)
+    headers = publishing.read_headers(arguments.header_file) if arguments.header_file is not None else {}
+    targets = [publishing.target(text, found.file, headers) for text in arguments.publish]
+    for target in targets:  # all of them before any is written
+        before = target.published()
+        if before is not None:
+            _check_succession(before, payload, found, public)
+    for target in targets:
+        target.put(envelope)
         console.story(f"published {target}")
-    _write(arguments.out, envelope)
+    publishing.write(arguments.out, envelope)
     console.story(f"signed {arguments.out} with the key {public.hex()}")
 
 
@@ -175,21 +184,6 @@ def _check_succession(published: bytes, payload: bytes, found: Read, public: byt
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise UsageError(message) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace the file at once: a web server must never hand out half of it."""
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
     except OSError as error:
         message = f"{path}: {error.strerror}"
         raise UsageError(message) from error

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from infra import meaning
+from infra import document, meaning, planning
 from runtime.documents import fleet
 
 EXAMPLE: dict[str, Any] = json.loads(
@@ -78,7 +78,7 @@ def doubts(edit: Callable[[dict[str, Any]], object] = bool) -> str:
 
 def test_what_cannot_work_is_named() -> None:
     said = doubts()
-    assert "has no snp_measurement for azure-snp: its evidence is refused" in said
+    assert "has no snp_measurement for azure-snp: its evidence is refused; it is no manifest's to say" in said
     assert "gcp-tdx: its grade is V" not in said
     assert "has no mrtd for gcp-tdx" not in said, "Google's endorsement stands for it"
 
@@ -120,3 +120,42 @@ def test_what_cannot_work_is_named() -> None:
 def test_one_doubt_each(edit: Callable[[dict[str, Any]], object], words: str) -> None:
     assert words in doubts(edit)
     assert words not in doubts()
+
+
+def test_a_draft_of_the_program_says_exactly_which_values_nobody_can_foretell(
+    release: dict[str, Any],
+) -> None:
+    plan = planning.load(release, "dns-prod")
+    instances = {spec.name: f"instance-of-{spec.name}" for spec in plan.machines}
+    draft = document.document(plan, instances, document.dates(1_795_000_000, 14))
+    found = meaning.doubts(fleet.read(json.dumps(draft).encode()))
+    told = {(problem.path, problem.message.partition(";")[0]) for problem in found}
+    google = "which evidence of gcp-tdx has to show"
+    assert told == {
+        ("$.firmware", "has no snp_measurement for aws-snp-nitrotpm: its evidence is refused"),
+        ("$.firmware", "has no pcr7_sha384 for aws-snp-nitrotpm: its evidence is refused"),
+        ("$.firmware", "has no snp_measurement for azure-snp: its evidence is refused"),
+        ("$.firmware", "has no pcr7_sha256 for azure-snp: its evidence is refused"),
+        ("$.firmware", "has no rtmr0 for gcp-tdx: its grade is V, not H"),
+        ("$.images", f"none has rtmr1, {google}"),
+        ("$.images", f"none has rtmr2, {google}"),
+        ("$.reference_values.gcp-tdx.gce.projects", "is empty, which accepts none: name the project"),
+    }
+    for problem in found[:-1]:
+        assert "`tunnel evidence observe ADDRESS --tunnel-name NAME` prints that" in problem.message
+    assert len(found) == len(told)
+
+
+def test_an_observed_server_s_answer_fills_what_was_missing(release: dict[str, Any]) -> None:
+    """What `observe` prints for an image and its firmware is spelled as the document wants it."""
+    plan = planning.load(
+        release | {"servers": release["servers"][2:], "clients": release["clients"][:1]}, "x"
+    )
+    instances = {spec.name: f"instance-of-{spec.name}" for spec in plan.machines}
+    when = document.dates(1_795_000_000, 14)
+    draft = document.document(plan, instances, when)
+    draft["images"][0]["measurements"] |= {"rtmr1": ["11" * 48], "rtmr2": ["22" * 48]}
+    rtmr0 = {"name": "observed-rtmr0", "format": "gcp-tdx", "register": "rtmr0", "value": "00" * 48}
+    draft["firmware"] = [rtmr0 | {"not_after": when.expires_at}]
+    draft["reference_values"]["gcp-tdx"]["gce"]["projects"] = ["a-project"]
+    assert meaning.doubts(fleet.read(json.dumps(draft).encode())) == []

@@ -72,7 +72,12 @@ def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any
     """Return parts of a fleet document, dated."""
     until = times.show(now + DAYS * times.DAY_S)
     name = machine_name(claims)
-    measured = {label: value.hex() for label, value in _image(claims).items() if any(value)}
+    measured = {
+        # As a document spells them: of a TDX guest's registers it may accept several values.
+        label: [value.hex()] if label.startswith("rtmr") else value.hex()
+        for label, value in _image(claims).items()
+        if any(value)
+    }
     firmware = [
         {
             "name": f"observed-{register.replace('_', '-')}",

@@ -44,6 +44,10 @@ def test_observed_values_make_a_document_that_accepts_the_machine(
     assert seen["member"]["instance"]["value"].lower() == wanted["value"].lower()
     assert times.parse(seen["image"]["not_after"]) == machine.now + observe.DAYS * times.DAY_S
     document = machine.document() | {"firmware": seen["firmware"]}
+    measured = seen["image"]["measurements"]
+    assert measured
+    assert measured.items() <= document["images"][0]["measurements"].items()
+    document["images"][0]["measurements"] = measured
     assert fleets.read(strict_json.canonical(document)).reference_values.firmware
 
 
