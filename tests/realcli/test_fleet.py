@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.localfleet import change, provision
+from tests.localfleet.program import Program
 from tests.localfleet.provision import CLIENTS, SERVERS
-from tests.realcli.conftest import simulated, timeless
+from tests.localfleet.ups import Up
+from tests.realcli.conftest import timeless
 
 pytestmark = [
     pytest.mark.integration,
@@ -46,5 +48,17 @@ async def test_the_fleet_runs_from_the_real_up_and_is_changed_without_harm(
             assert step.failures == (), str(step)
             assert step.answered > 0, str(step)
     assert sum("real Pulumi engine" in line for line in said) == 1 + len(changing.steps) == 5
-    for up in (first, *(step.up for step in changing.steps)):
-        assert timeless(up.outputs) == simulated(up.configuration)
+    await _as_local_mock_mode([first, *(step.up for step in changing.steps)], tmp_path)
+
+
+async def _as_local_mock_mode(every: list[Up], folder: Path) -> None:
+    """Hold each `up` of the engine against the simulated one of the same configuration."""
+    async with Program() as program:
+        for number, up in enumerate(every, 1):
+            config, out = folder / f"fleet-config-{number}.json", folder / f"simulated-{number}"
+            await program.command("simulate", "--stack", "local", "--config", str(config), "--out", str(out))
+            told = Up(configuration=up.configuration, folder=out, tree="")
+            assert timeless(up.outputs) == timeless(told.outputs)
+            assert up.members == told.members
+            for name in up.members:
+                assert up.settings(name).read_bytes() == told.settings(name).read_bytes()
