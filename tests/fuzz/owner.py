@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import cast
 
@@ -150,14 +151,16 @@ def _messages(data: bytes) -> None:
 
 def _message_seeds() -> list[bytes]:
     parts = [StatusPart(part=0, parts=2, text='{"a": [1, '), StatusPart(part=1, parts=2, text="2]}")]
-    lines = [strict_json.canonical(owner_messages.encode(message)) for message in parts]
     whole = owner_messages.parts_of({"member": "server-1", "sessions": [{"member": "client-1"}]})
+    none = StatusPart(part=0, parts=1, text="[1]")
     return [
-        b"\n".join(lines),
-        strict_json.canonical(owner_messages.encode(whole[0])),
-        strict_json.canonical(owner_messages.encode(owner_messages.StatusAsk())),
-        strict_json.canonical(owner_messages.encode(StatusPart(part=0, parts=1, text="[1]"))),
+        b"\n".join(map(_line, parts)),
+        *(_line(message) for message in (whole[0], none, owner_messages.StatusAsk())),
     ]
+
+
+def _line(message: owner_messages.OwnerMessage) -> bytes:
+    return json.dumps(owner_messages.encode(message)).encode()
 
 
 # -- WebSockets -----------------------------------------------------------------------------------------
