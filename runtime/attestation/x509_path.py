@@ -24,8 +24,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
-from runtime.attestation import der_parts
+from runtime.attestation import der_parts, public_keys
 from runtime.attestation.model import Findings, Reason, TrustRoot
+from runtime.attestation.public_keys import PublicKey
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -56,8 +57,6 @@ _READ_ERRORS = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-
-PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +112,7 @@ def load_authority(data: bytes, what: str) -> Certificate:
 
 
 def _read(certificate: x509.Certificate) -> Certificate:
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise TypeError("its key is neither RSA nor elliptic curve")
+    key = public_keys.accept(certificate.public_key())
     der = certificate.public_bytes(serialization.Encoding.DER)
     tbs, issuer, subject = der_parts.parts(der)
     extensions = list(certificate.extensions)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +55,10 @@ LISTED = tuple(
     if name not in DECIDING and own_tests(name) and not name.endswith("__init__.py")
 )
 MODULES = DECIDING + LISTED
+# What a module's own tests do not notice may still be noticed here: the negative vectors and the whole appraisal.
+BESIDE = tuple(
+    f"tests/attestation/test_{name}.py" for name in ("vectors", "policy", "verifier", "strictness")
+)
 COPIED = ("runtime", "infra", "tests", "images", "pyproject.toml")
 
 
@@ -78,10 +82,10 @@ def explained(module: str, mutant: Mutant, page: str) -> bool:
 
 
 class Nursery:
-    """A process that runs one module's own tests on mutants of it. Raises: RuntimeError: they fail anyway."""
+    """A process that runs tests on mutants of one module. Raises: RuntimeError: they fail anyway."""
 
-    def __init__(self, tree: Path, module: str) -> None:
-        command = [sys.executable, "-m", "tests.mutants.nursery", module, *own_tests(module)]
+    def __init__(self, tree: Path, module: str, tests: Sequence[str]) -> None:
+        command = [sys.executable, "-m", "tests.mutants.nursery", module, *tests]
         self._process = subprocess.Popen(
             command,
             cwd=tree,
@@ -133,6 +137,29 @@ class Nursery:
         return self._process.stdout.readline().strip()
 
 
+class Judge:
+    """The module's own tests, and, for what they let live, those beside them."""
+
+    def __init__(self, tree: Path, module: str) -> None:
+        self._tree, self._module = tree, module
+        self._own = Nursery(tree, module, own_tests(module))
+        self._beside: Nursery | None = None
+
+    def survives(self, source: str) -> bool:
+        """Tell whether all tests pass with this source."""
+        if not self._own.survives(source):
+            return False
+        if self._beside is None:
+            self._beside = Nursery(self._tree, self._module, BESIDE)
+        return self._beside.survives(source)
+
+    def close(self) -> None:
+        """End both."""
+        for nursery in (self._own, self._beside):
+            if nursery is not None:
+                nursery.close()
+
+
 def run(chosen: list[str], until: float, at_once: int) -> Iterator[Outcome]:
     """Yield what became of each mutant until the time is over. Raises: RuntimeError: tests fail anyway."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
@@ -147,30 +174,26 @@ def _of_module(tree: Path, module: str, until: float, at_once: int) -> Iterator[
     found = list(mutants((tree / module).read_text("utf-8")))
     count = min(at_once, len(found))
     with ThreadPoolExecutor(max(1, count)) as pool:
-        nurseries: SimpleQueue[Nursery] = SimpleQueue()
-        for nursery in pool.map(lambda _: Nursery(tree, module), range(count)):
-            nurseries.put(nursery)
+        judges: SimpleQueue[Judge] = SimpleQueue()
+        for judge in pool.map(lambda _: Judge(tree, module), range(count)):
+            judges.put(judge)
 
         def one(mutant: Mutant) -> Outcome | None:
             if time.monotonic() >= until:
                 return None
-            nursery = nurseries.get()
+            judge = judges.get()
             try:
-                survived = nursery.survives(mutant.source)
+                survived = judge.survives(mutant.source)
             finally:
-                nurseries.put(nursery)
-            return Outcome(
-                module=module,
-                change=mutant.name,
-                survived=survived,
-                explained=explained(module, mutant, page),
-            )
+                judges.put(judge)
+            known = explained(module, mutant, page)
+            return Outcome(module=module, change=mutant.name, survived=survived, explained=known)
 
         try:
             yield from (outcome for outcome in pool.map(one, found) if outcome is not None)
         finally:
             for _ in range(count):
-                nurseries.get().close()
+                judges.get().close()
 
 
 def copy(tree: Path) -> Path:

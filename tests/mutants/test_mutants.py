@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.__main__ import DECIDING, LISTED, MODULES, Nursery, copy, explained
+from tests.coverage_alone.__main__ import own_tests
+from tests.mutants.__main__ import BESIDE, DECIDING, LISTED, MODULES, Nursery, copy, explained
 from tests.mutants.changes import Mutant, mutants
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -59,7 +60,7 @@ def test_a_mutant_that_matters_does_not_survive(tmp_path: Path) -> None:
     module = "runtime/documents/times.py"
     source = (PROJECT / module).read_text("utf-8")
     tree = copy(tmp_path / "tree")
-    with Nursery(tree, module) as nursery:
+    with Nursery(tree, module, own_tests(module)) as nursery:
         assert nursery.survives(source)
         assert not nursery.survives(source.replace('+ "Z"', '+ "Y"'))
         assert not nursery.survives(source + "\nraise ValueError\n")
@@ -74,7 +75,7 @@ def test_tests_that_fail_anyway_notice_nothing(tmp_path: Path) -> None:
     tree = copy(tmp_path / "tree")
     (tree / module).write_text("raise ValueError\n", "utf-8")
     with pytest.raises(RuntimeError, match="fail as it is"):
-        Nursery(tree, module)
+        Nursery(tree, module, own_tests(module))
 
 
 def test_an_explanation_is_about_one_change_of_one_module() -> None:
@@ -92,3 +93,4 @@ def test_the_promised_modules_must_not_be_survived() -> None:
         Path(module).name for module in DECIDING
     }
     assert len(LISTED) > 30
+    assert all((PROJECT / name).exists() for name in BESIDE)
