@@ -55,7 +55,7 @@ LISTED = tuple(
     if name not in DECIDING and own_tests(name) and not name.endswith("__init__.py")
 )
 MODULES = DECIDING + LISTED
-# What a module's own tests do not notice may still be noticed by the negative vectors and the whole appraisal.
+# What a module's own tests let live may be noticed by the negative vectors and the whole appraisal.
 BESIDE = tuple(
     f"tests/attestation/test_{name}.py" for name in ("vectors", "policy", "verifier", "strictness")
 )
