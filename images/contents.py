@@ -83,8 +83,41 @@ INITRD_MODULES = (
 IMAGE_MODULES = (
     "ena", "gve", "mana", "virtio_net", "hv_netvsc", "hv_utils", "virtio_rng", "efivarfs", "configfs", "tls",
     "nf_tables", "nft_ct", "nf_conntrack", "nft_limit", "qemu_fw_cfg", "sev-guest",
-    "tdx-guest", "tsm", "ptp_kvm", "ptp",
+    "tdx-guest", "tsm_report", "ptp_kvm", "ptp",
 )  # fmt: skip
+
+# What the kernel has to be built with: y, or m for a module of the lists above. Without one of them the image
+# does not boot or attest somewhere, or loses a defence: a new kernel that lacks one stops the bake.
+KERNEL_OPTIONS = {
+    "CONFIG_INTEL_TDX_GUEST": "y",
+    "CONFIG_TDX_GUEST_DRIVER": "ym",
+    "CONFIG_TSM_MEASUREMENTS": "y",  # RTMR3, since Linux 6.16
+    "CONFIG_AMD_MEM_ENCRYPT": "y",
+    "CONFIG_SEV_GUEST": "ym",
+    "CONFIG_TSM_REPORTS": "ym",
+    "CONFIG_TCG_TIS": "y",  # built in: there before anything asks for a TPM
+    "CONFIG_TCG_CRB": "y",
+    "CONFIG_SECURITYFS": "y",  # the TPM's event log
+    "CONFIG_DM_VERITY": "ym",
+    "CONFIG_EROFS_FS": "ym",
+    "CONFIG_EROFS_FS_ZIP": "y",
+    "CONFIG_MODULE_SIG": "y",
+    "CONFIG_SECURITY_LOCKDOWN_LSM": "y",
+    "CONFIG_SECURITY_LOCKDOWN_LSM_EARLY": "y",
+    "CONFIG_SECURITY_YAMA": "y",
+    "CONFIG_SECCOMP_FILTER": "y",
+    "CONFIG_CGROUP_BPF": "y",  # IPAddressDeny of units
+    "CONFIG_HYPERV_VMBUS": "ym",
+    "CONFIG_HYPERV_NET": "ym",
+    "CONFIG_MICROSOFT_MANA": "ym",
+    "CONFIG_BLK_DEV_NVME": "ym",
+    "CONFIG_ENA_ETHERNET": "ym",
+    "CONFIG_GVE": "ym",
+    "CONFIG_VIRTIO_PCI": "ym",
+    "CONFIG_VIRTIO_NET": "ym",
+    "CONFIG_NF_TABLES": "ym",
+    "CONFIG_TLS": "ym",
+}
 
 _STDLIB = "usr/lib/python3.13/"
 _NO_STDLIB = re.compile(
@@ -106,7 +139,7 @@ def keeps(package: str, path: str) -> bool:
         )  # no folder of wants: images/rootfs.py has them
     if package == "ca-certificates":
         return path.startswith("usr/share/ca-certificates/mozilla/")
-    if package.startswith("linux-image-"):
+    if package.startswith("linux-"):
         return False  # the kernel goes into the UKI, modules are chosen one by one
     if path.startswith("usr/lib/udev/"):
         return path.startswith("usr/lib/udev/rules.d/") and path.rsplit("/", 1)[1] in RULES
@@ -121,6 +154,16 @@ def _is_library(path: str) -> bool:
         return False
     # gconv converts character sets nobody uses here; engines and modules extend OpenSSL at run time.
     return not re.search(r"/(?:gconv|engines-3|ossl-modules|perl|audit|security|e2fsprogs)/|\.a$", path)
+
+
+def lacks(config: str) -> list[str]:
+    """Return what of KERNEL_OPTIONS a kernel's `config` does not have, each as it should be."""
+    found = dict(line.split("=", 1) for line in config.splitlines() if "=" in line and line[0] != "#")
+    return [
+        f"{name}={' or '.join(want)}"
+        for name, want in KERNEL_OPTIONS.items()
+        if found.get(name, "") not in tuple(want)
+    ]
 
 
 def keeps_for_initrd(path: str) -> bool:

@@ -56,7 +56,7 @@ class Room:
 class Wanted:
     """packages.toml, read."""
 
-    suites: Mapping[str, str]  # archive -> suite
+    suites: Mapping[str, tuple[str, ...]]  # archive -> its suites
     rooms: Mapping[str, Room]
 
 
@@ -77,13 +77,13 @@ def wanted(text: str) -> Wanted:
     try:
         raw: dict[str, Any] = tomllib.loads(text)
         return Wanted(
-            suites=dict(raw["archives"]),
+            suites={name: tuple(suites) for name, suites in raw["archives"].items()},
             rooms={
                 name: Room(want=tuple(raw[name]["want"]), without=frozenset(raw[name]["without"]))
                 for name in ROOMS
             },
         )
-    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise DocumentError("packages.toml", [Problem("$", f"lacks or breaks {error}")]) from error
 
 

@@ -103,7 +103,8 @@ def resolve(wanted: Wanted, urls: Mapping[str, str]) -> dict[str, str]:
         sources.write_text(
             "".join(
                 f"deb [arch=amd64 signed-by={KEYRING}] {urls[name]} {suite} main\n"
-                for name, suite in wanted.suites.items()
+                for name, suites in wanted.suites.items()
+                for suite in suites
             )
         )
         options = {

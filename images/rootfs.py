@@ -17,6 +17,7 @@ from images.toolbox import Toolbox
 from runtime.errors import MalformedError
 
 HERE = Path(__file__).resolve().parent
+_MODULES = "usr/lib/modules/"
 _MERGED = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"}
 _FOLDERS = (
     "dev",
@@ -134,24 +135,29 @@ def _certificates(root: Path) -> None:
     shutil.rmtree(root / "usr/share/ca-certificates")
 
 
-def _kernel(lock: Lock, cache: Path, root: Path, tools: Toolbox) -> Kernel:
-    data = next(
-        blob for package, blob in packages(lock, cache, "image") if package.name.startswith("linux-image-")
-    )
+def _kernel_files(lock: Lock, cache: Path) -> dict[str, bytes]:
+    """Return what the kernel's packages have below its folder: image, modules, lists of what is built in."""
     files: dict[str, bytes] = {}
-    for entry, path, archive in deb.members(data):
-        wanted = path.startswith("boot/vmlinuz-") or (
-            path.startswith(("usr/lib/modules/", "lib/modules/"))
-            and ("/kernel/" in path or "/modules." in path)
-        )
-        if entry.isfile() and wanted:
-            content = archive.extractfile(entry)
-            files[path.removeprefix("usr/")] = content.read() if content else b""
-    image = next((path for path in files if path.startswith("boot/")), None)
-    if image is None:
-        raise MalformedError("kernel package", "has no boot/vmlinuz-*")
-    release = image.removeprefix("boot/vmlinuz-")
-    home = f"lib/modules/{release}/"
+    for package, data in packages(lock, cache, "image"):
+        if not package.name.startswith("linux-"):
+            continue
+        for entry, path, archive in deb.members(data):
+            if entry.isfile() and path.startswith(_MODULES):
+                content = archive.extractfile(entry)
+                files[path] = content.read() if content else b""
+    return files
+
+
+def _kernel(lock: Lock, cache: Path, root: Path, tools: Toolbox) -> Kernel:
+    files = _kernel_files(lock, cache)
+    images = [path for path in files if path.endswith("/vmlinuz")]
+    if len(images) != 1:
+        raise MalformedError("kernel packages", f"have {len(images)} files {_MODULES}*/vmlinuz, want one")
+    image = images[0]
+    home = image.removesuffix("vmlinuz")
+    release = home.removeprefix(_MODULES).rstrip("/")
+    if lacking := contents.lacks(files[home + "config"].decode()):
+        raise MalformedError("kernel", f"{release} is built without {', '.join(lacking)}")
     built_in = files[home + "modules.builtin"].decode().split()
     available = [path for path in files if ".ko" in path]
 
@@ -161,11 +167,11 @@ def _kernel(lock: Lock, cache: Path, root: Path, tools: Toolbox) -> Kernel:
     first = modules.chosen(contents.INITRD_MODULES, available, built_in, read)
     every = modules.chosen((*contents.INITRD_MODULES, *contents.IMAGE_MODULES), available, built_in, read)
     for path in every:
-        target = root / "usr" / path.removesuffix(".xz")
+        target = root / path.removesuffix(".xz")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(read(path))
     for name in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
-        (root / "usr" / home / name).write_bytes(files[home + name])
+        (root / home / name).write_bytes(files[home + name])
     tools.run("usr/bin/kmod", "-b", root, "-w", release, name="depmod")
     initrd = tuple((path.rsplit("/", 1)[1].removesuffix(".xz"), read(path)) for path in first)
     return Kernel(release=release, image=files[image], initrd_modules=initrd)

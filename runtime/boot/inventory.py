@@ -6,9 +6,16 @@ Run by the test variant's unit alone; a release image holds no unit that asks fo
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# Two attributes of one device. The inventory's unit, which has /sys read-only as every other, names the folder
+# of the first as writable, the way tunnel-settings.service does with RTMR3's.
+_SYSFS = (
+    "sys/devices/virtual/misc/cpu_dma_latency/power/control",
+    "sys/devices/virtual/misc/cpu_dma_latency/uevent",
+)
 _LISTEN = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07", "raw": "07", "raw6": "07"}
 
 
@@ -17,7 +24,7 @@ def lines(root: Path) -> Iterator[str]:
     for family, state in _LISTEN.items():
         for local, inode in _sockets(root / "proc/net" / family, state):
             yield json.dumps({"kind": "socket", "family": family, "local": local, "inode": inode})
-    for point, system, options in _mounts(root / "proc/self/mounts"):
+    for point, system, options in _mounts(root / "proc/1/mounts"):
         writable = "rw" in options.split(",")
         yield json.dumps({"kind": "mount", "at": point, "type": system, "writable": writable})
     for bank in ("sha256", "sha384"):
@@ -25,6 +32,12 @@ def lines(root: Path) -> Iterator[str]:
             value = _text(root / f"sys/class/tpm/tpm0/pcr-{bank}/{index}").lower()
             if value:
                 yield json.dumps({"kind": "pcr", "bank": bank, "index": index, "value": value})
+    for path in _SYSFS:
+        yield json.dumps({"kind": "sysfs", "at": path, "opens": _opens(root / path)})
+    yield json.dumps(
+        {"kind": "modules", "value": [line.split()[0] for line in _text(root / "proc/modules").splitlines()]}
+    )
+    yield json.dumps({"kind": "kernel", "value": _text(root / "proc/sys/kernel/osrelease")})
     yield json.dumps({"kind": "uptime", "value": _text(root / "proc/uptime").split(" ", 1)[0]})
     yield json.dumps({"kind": "lockdown", "value": _text(root / "sys/kernel/security/lockdown")})
     yield json.dumps({"kind": "cmdline", "value": _text(root / "proc/cmdline")})
@@ -43,6 +56,14 @@ def _mounts(path: Path) -> Iterator[tuple[str, str, str]]:
     for row in _text(path).splitlines():
         _, point, system, options, *_ = row.split()
         yield point, system, options
+
+
+def _opens(path: Path) -> str:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return "yes"
 
 
 def _text(path: Path) -> str:

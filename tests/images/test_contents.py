@@ -40,7 +40,8 @@ def test_kept(package: str, path: str) -> None:
         ("libpython3.13-stdlib", "usr/lib/python3.13/pdb.py"),
         ("libc6", "usr/share/doc/libc6/copyright"),
         ("libc6", "usr/lib/x86_64-linux-gnu/gconv/X.so"),
-        ("linux-image-6", "usr/lib/modules/6/kernel/fs/nfs/nfs.ko.xz"),
+        ("linux-modules-7", "usr/lib/modules/7/kernel/fs/nfs/nfs.ko.xz"),
+        ("linux-base-7", "usr/lib/modules/7/config"),
         ("udev", "usr/lib/udev/hwdb.d/20-OUI.hwdb"),
         ("new", "opt/surprise"),
     ],
@@ -58,3 +59,14 @@ def test_the_initrd_has_one_shell_and_one_opener() -> None:
     assert contents.keeps_for_initrd("usr/sbin/veritysetup")
     assert not contents.keeps_for_initrd("usr/sbin/cryptsetup")
     assert not contents.keeps_for_tools("usr/share/doc/x")
+
+
+def test_a_kernel_is_asked_for_every_option() -> None:
+    whole = "".join(f"{name}={want[-1]}\n" for name, want in contents.KERNEL_OPTIONS.items())
+    assert contents.lacks(whole) == []
+    assert contents.lacks(whole.replace("CONFIG_SEV_GUEST=m", "CONFIG_SEV_GUEST=n")) == [
+        "CONFIG_SEV_GUEST=y or m"
+    ]
+    assert contents.lacks("") == [f"{n}={' or '.join(w)}" for n, w in contents.KERNEL_OPTIONS.items()]
+    # A module is not there when the command line asks for lockdown, or firmware for a TPM.
+    assert contents.lacks(whole.replace("CONFIG_TCG_CRB=y", "CONFIG_TCG_CRB=m")) == ["CONFIG_TCG_CRB=y"]

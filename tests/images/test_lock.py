@@ -44,6 +44,14 @@ def test_no_shell_and_no_package_manager_is_locked_into_the_image() -> None:
     }
 
 
+def test_of_backports_there_is_the_kernel_and_nothing_else() -> None:
+    packages = lock.read((FOLDER / "packages.lock").read_text()).packages
+    assert {p.name.split("-")[0] for p in packages if "~bpo" in p.version} <= {"linux"}
+    (kernel,) = [p for p in packages if p.name.startswith("linux-binary-")]
+    release = tuple(int(n) for n in kernel.name.removeprefix("linux-binary-").split("+")[0].split(".")[:2])
+    assert release >= (6, 16), "RTMR3 is extended through a file that Linux has since 6.16"
+
+
 def test_what_is_written_is_read() -> None:
     other = replace(PACKAGE, name="abc", rooms=("initrd",))
     text = lock.write([PACKAGE, other])
@@ -74,7 +82,7 @@ def test_a_package_twice_is_refused() -> None:
 
 
 WANTED = lock.Wanted(
-    suites={"debian": "trixie"},
+    suites={"debian": ("trixie", "trixie-backports")},
     rooms={
         "image": lock.Room(want=("x",), without=frozenset({"dash"})),
         "initrd": lock.Room(want=("x",), without=frozenset()),

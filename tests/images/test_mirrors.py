@@ -70,16 +70,24 @@ def test_a_mirror_that_moved_on_stops_the_bake_and_names_the_packages(tmp_path: 
 
 def test_apt_is_asked_with_a_state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "apt-get"
-    program.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/said\n')
+    program.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/said\n'
+        f'for a; do case $a in *sourcelist=*) cat "${{a#*sourcelist=}}" > {tmp_path}/sources;; esac; done\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     room = lock.Room(want=("thing",), without=frozenset())
-    wanted = lock.Wanted(suites={"debian": "trixie"}, rooms={"image": room})
+    wanted = lock.Wanted(suites={"debian": ("trixie", "trixie-backports")}, rooms={"image": room})
     assert set(mirrors.resolve(wanted, {"debian": "http://m/debian"})) == {"image"}
     said = (tmp_path / "said").read_text()
     assert "Acquire::ForceHash=SHA256" in said
     assert "--print-uris install thing" in said
     assert "Dir::State::status=" in said
+    lines = (tmp_path / "sources").read_text().splitlines()
+    assert [line.split("] ")[1] for line in lines] == [
+        "http://m/debian trixie main",
+        "http://m/debian trixie-backports main",
+    ]
 
 
 def test_apt_that_fails_is_our_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +95,7 @@ def test_apt_that_fails_is_our_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     program.write_text("#!/bin/sh\necho broken >&2\nexit 100\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    wanted = lock.Wanted(suites={"debian": "trixie"}, rooms={})
+    wanted = lock.Wanted(suites={"debian": ("trixie", "trixie-backports")}, rooms={})
     with pytest.raises(UnreachableError, match="broken"):
         mirrors.resolve(wanted, {"debian": "http://m"})
     assert mirrors.configured() == ""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from images import contents, rootfs
+from images.lock import Lock, Package
+from images.toolbox import Toolbox
 from runtime import limits
+from runtime.attestation.attester.measure import RTMR3
 from runtime.commands import main
+from runtime.errors import MalformedError
+from tests.images import doubles
 
 UNITS = sorted((rootfs.HERE / "units").iterdir())
 KNOWN = contents.UNITS | {path.name for path in UNITS}
@@ -69,3 +75,78 @@ def test_the_tunnel_may_keep_endorsements_and_take_its_time_to_drain() -> None:
     assert Path("/run", kept) == main.ENDORSEMENTS
     [stop] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert int(stop) > limits.BOUNDS["drain_s"].most
+
+
+# -- the kernel -------------------------------------------------------------------------------------------
+
+HOME = "usr/lib/modules/7.3.4-cloud/"
+CONFIG = "".join(f"{name}={want[0]}\n" for name, want in contents.KERNEL_OPTIONS.items()).encode()
+
+
+class NoDepmod(Toolbox):
+    """A toolbox whose depmod finds nothing to do."""
+
+    def run(self, *_: object, **__: object) -> bytes:  # type: ignore[override]
+        return b""
+
+
+def kernel(tmp_path: Path, config: bytes, images: tuple[str, ...] = ("vmlinuz",)) -> rootfs.Kernel:
+    """Choose from three packages, as Debian splits its kernel since 7.0."""
+    every = {name.replace("-", "_") for name in (*contents.INITRD_MODULES, *contents.IMAGE_MODULES)}
+    parts = {
+        "linux-base-7": {"config": config, "modules.builtin": b"kernel/virtio_pci.ko\n", "modules.order": b""}
+        | {"modules.builtin.modinfo": b""},
+        "linux-binary-7": dict.fromkeys(images, b"MZ kernel"),
+        "linux-modules-7": {f"kernel/{name}.ko": doubles.module("") for name in every}
+        | {"kernel/surprise.ko": doubles.module("")},
+        "other": {"vmlinuz": b"of no kernel"},
+    }
+    locked = []
+    for name, files in parts.items():
+        data = doubles.package([(HOME + path, "file", content, 0o644) for path, content in files.items()])
+        digest = sha256(data).hexdigest()
+        (tmp_path / f"{digest}.deb").write_bytes(data)
+        locked.append(
+            Package(
+                name=name, version="7", sha256=digest, archive="debian", path="pool/x.deb", rooms=("image",)
+            )
+        )
+    root = tmp_path / "root"
+    root.mkdir()
+    return rootfs._kernel(Lock(packages=tuple(locked), sha256=b""), tmp_path, root, NoDepmod(root, 0))
+
+
+def test_a_kernel_in_three_packages_is_one(tmp_path: Path) -> None:
+    found = kernel(tmp_path, CONFIG)
+    assert (found.release, found.image) == ("7.3.4-cloud", b"MZ kernel")
+    assert "erofs.ko" in dict(found.initrd_modules)
+    kept = {path.name for path in (tmp_path / "root" / HOME).rglob("*") if path.is_file()}
+    assert "tdx_guest.ko" in kept
+    assert not kept & {"surprise.ko", "vmlinuz", "config"}
+
+
+@pytest.mark.parametrize("option", ["CONFIG_TSM_MEASUREMENTS", "CONFIG_TDX_GUEST_DRIVER", "CONFIG_DM_VERITY"])
+def test_a_kernel_without_what_attests_stops_the_bake(tmp_path: Path, option: str) -> None:
+    without = CONFIG.replace(f"{option}=y".encode(), f"# {option} is not set".encode())
+    with pytest.raises(MalformedError, match=f"7.3.4-cloud is built without {option}=y"):
+        kernel(tmp_path, without)
+
+
+@pytest.mark.parametrize("images", [(), ("vmlinuz", "kernel/vmlinuz")])
+def test_one_kernel_is_wanted(tmp_path: Path, images: tuple[str, ...]) -> None:
+    with pytest.raises(MalformedError, match=f"have {len(images)} files"):
+        kernel(tmp_path, CONFIG, images)
+
+
+def test_rtmr3_can_be_written_when_the_settings_are_measured() -> None:
+    """The unit has /sys read-only but for the register's folder, made by a module that is loaded before."""
+    unit = (rootfs.HERE / "units/tunnel-settings.service").read_text()
+    assert "ProtectKernelTunables=yes" in unit
+    assert f"ReadWritePaths=-{RTMR3.parent}\n" in unit
+    assert "DefaultDependencies=no" not in unit  # so it is after sysinit.target, and that after the modules
+    assert "systemd-modules-load.service" in rootfs._WANTS["sysinit.target"]
+
+
+def test_modules_that_are_loaded_by_name_are_there() -> None:
+    named = (rootfs.HERE / "root/usr/lib/modules-load.d/tunnel.conf").read_text().split()
+    assert {"tdx-guest", "sev-guest", "tsm_report"} <= set(named) <= set(contents.IMAGE_MODULES)

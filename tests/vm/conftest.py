@@ -95,14 +95,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
-    """Both machines: booted, given a document made from the manifest and the plan, and visited."""
+    """Both machines: booted, given the plan's document with their enrolment, and visited."""
     home = tmp_path_factory.mktemp("vm")
     with contextlib.ExitStack() as stack:
         publisher = fleets.Publisher()
         stack.callback(publisher.close)
         resolver = Resolver()
         stack.callback(resolver.close)
-        fleet = fleets.make(publisher, resolver.port)
+        fleet = fleets.make(publisher, resolver.port, image, home / "infra")
         folders = {name: home / name for name in ("server-1", "client-1")}
         names = {name: make_tpm(folder) for name, folder in folders.items()}
         disk = image / "disk.raw"
@@ -118,7 +118,7 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
         pcr7 = next(
             str(e["value"]) for e in server.inventory("pcr") if (e["bank"], e["index"]) == ("sha256", 7)
         )
-        document = fleets.document(fleet, image / "image-manifest.json", pcr7, names)
+        document = fleets.enrol(fleet, pcr7, names)
         began = time.monotonic()
         payload = strict_json.canonical(document)
         publisher.files["/fleet.json"] = dsse.sign(payload, dsse.FLEET_TYPE, fleet.owner)

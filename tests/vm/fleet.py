@@ -1,12 +1,14 @@
-"""The fleet of two machines under QEMU: settings, a test document, and what they fetch. I/O."""
+"""The fleet of two machines under QEMU: what the Pulumi program makes for them, and what they fetch. I/O."""
 
 from __future__ import annotations
 
+import copy
 import io
 import json
+import subprocess
+import sys
 import tarfile
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,10 +18,10 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.documents import dsse, settings, strict_json, times
-from runtime.documents import manifest as manifest_document
+from runtime.documents import dsse, strict_json
 from tests.vm.machine import free_port
 
+PROJECT = Path(__file__).resolve().parents[2]
 HOST = "10.0.2.2"  # QEMU's user network: the host's loopback
 TUNNEL, SITE = "tunnel.demo.test", "app.demo.test"
 PAGE = b"<h1>served from inside a client VM</h1>\n"
@@ -91,10 +93,11 @@ class Publisher:
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """Settings of the two members, their ports on the host, and the owner's key."""
+    """What the Pulumi program made for the two members, their ports on the host, and the owner's key."""
 
-    server: bytes
+    server: bytes  # settings, byte for byte what a cloud would hand the machine as user data
     client: bytes
+    draft: dict[str, Any]  # the unsigned fleet document
     ports: tuple[int, int, int]  # visitors, sessions, data: the same outside and inside
     owner: Ed25519PrivateKey
 
@@ -104,47 +107,11 @@ class Fleet:
         return self.owner.public_key().public_bytes_raw()
 
 
-def make(publisher: Publisher, resolver_port: int) -> Fleet:
-    """Make settings; the client's name a bundle that the publisher serves."""
+def make(publisher: Publisher, resolver_port: int, image: Path, folder: Path) -> Fleet:
+    """Run the Pulumi program, in local mock mode, for two machines that boot this image."""
     owner = Ed25519PrivateKey.generate()
-    visitors, sessions, data = ports = (free_port(), free_port(), free_port())
-    site = bundle()
-    publisher.files["/bundle.tar.gz"] = site
-    common: dict[str, Any] = {
-        "schema": "tunnel-settings/1",
-        "fleet": "demo",
-        "owner_keys": [owner.public_key().public_bytes_raw().hex()],
-        "document": {"urls": [publisher.url("/fleet.json")], "min_version": 1},
-        "tunnel_name": TUNNEL,
-        "resolver": f"{HOST}:{resolver_port}",
-        "admin": "127.0.0.1:9443",
-        "limits": PATIENT,
-    }
-    server = common | {
-        "member": "server-1",
-        "role": "server",
-        "server": {
-            "listen": ["0.0.0.0"],
-            "visitors_port": visitors,
-            "sessions_port": sessions,
-            "data_port": data,
-            "workers": 1,
-        },
-    }
-    client = common | {
-        "member": "client-1",
-        "role": "client",
-        "client": {
-            "sessions_port": sessions,
-            "reconnect_cap_s": 2,
-            "routes": {"urls": [publisher.url("/routes.json")]},
-            "bundle": {
-                "urls": [publisher.url("/bundle.tar.gz")],
-                "sha256": sha256(site).hexdigest(),
-                "port": BUNDLE_PORT,
-            },
-        },
-    }
+    ports = (free_port(), free_port(), free_port())
+    publisher.files["/bundle.tar.gz"] = bundle()
     routes = {
         "schema": "tunnel-routes/1",
         "version": 1,
@@ -153,60 +120,94 @@ def make(publisher: Publisher, resolver_port: int) -> Fleet:
         ],
     }
     publisher.files["/routes.json"] = dsse.sign(json.dumps(routes).encode(), dsse.ROUTES_TYPE, owner)
-    written = [strict_json.canonical(body) for body in (server, client)]
-    for body in written:
-        settings.read(body)
-    return Fleet(server=written[0], client=written[1], ports=ports, owner=owner)
+    wanted = configuration(publisher, resolver_port, owner, ports, image)
+    folder.mkdir(parents=True)
+    (folder / "fleet-config.json").write_bytes(strict_json.canonical(wanted))
+    up = folder / "up"
+    command = [
+        sys.executable, "-m", "infra.cli", "simulate", "--stack", "local",
+        "--config", str(folder / "fleet-config.json"), "--out", str(up),
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"tunnel-fleet simulate ended with {done.returncode}:\n{done.stderr[-3000:]}"
+    return Fleet(
+        server=(up / "settings/server-1.json").read_bytes(),
+        client=(up / "settings/client-1.json").read_bytes(),
+        draft=json.loads((up / "outputs.json").read_bytes())["fleetDocument"],
+        ports=ports,
+        owner=owner,
+    )
 
 
-def document(
-    fleet: Fleet, manifest: Path, pcr7: str, keys: Mapping[str, str], **changes: object
+def configuration(
+    publisher: Publisher,
+    resolver_port: int,
+    owner: Ed25519PrivateKey,
+    ports: tuple[int, int, int],
+    image: Path,
 ) -> dict[str, Any]:
-    """Return the test document: the image from its manifest, members by settings digest and TPM key name."""
-    data = manifest.read_bytes()
-    image = manifest_document.read(data)
-    now = int(time.time()) - 60
-    registers = ("pcr4_sha256", "pcr11_sha256", "pcr4_sha384", "pcr11_sha384")
-    later = times.show(now + 80 * times.DAY_S)
+    """Return what an owner would write into Pulumi.<stack>.yaml for this host and this image."""
+    visitors, sessions, data = ports
+    manifest = image / "image-manifest.json"
     return {
-        "schema": "tunnel-fleet/1",
-        "fleet": "demo",
-        "version": 1,
+        "name": "demo",
+        "environment": "local",
         "purpose": "test",
-        "issued_at": times.show(now),
-        "expires_at": later,
+        "owner_keys": [owner.public_key().public_bytes_raw().hex()],
+        "document": {"urls": [publisher.url("/fleet.json")], "min_version": 1, "life_days": 80},
         "tunnel_name": TUNNEL,
-        "least_grade": {"server": "T", "client": "T", "key_receiver": "T"},
+        "visitor_name": "visitors.demo.test",
+        "sites": [SITE],
+        "ports": {"visitors": visitors, "sessions": sessions, "data": data},
+        "resolver": f"{HOST}:{resolver_port}",
+        "workers": 1,
+        "limits": PATIENT,
+        "servers": [{"name": "server-1", "cloud": "gcp", "region": "europe-west4", "listen": ["0.0.0.0"]}],
+        "clients": [
+            {
+                "name": "client-1",
+                "cloud": "gcp",
+                "region": "europe-west4",
+                "hostnames": [SITE],
+                "egress": "nat",
+                "routes": {"urls": [publisher.url("/routes.json")]},
+                "reconnect_cap_s": 2,
+                "bundle": {
+                    "urls": [publisher.url("/bundle.tar.gz")],
+                    "sha256": sha256(publisher.files["/bundle.tar.gz"]).hexdigest(),
+                    "port": BUNDLE_PORT,
+                },
+            }
+        ],
         "images": [
             {
-                "id": image.version,
-                "manifest_sha256": image.digest.hex(),
-                "not_after": later,
-                "measurements": {name: image.measurements[name].hex() for name in registers},
+                "generation": 1,
+                "manifest": str(manifest),
+                "sha256": sha256(manifest.read_bytes()).hexdigest(),
             }
         ],
-        "firmware": [
-            {
-                "name": "OVMF of this machine, Secure Boot off",
-                "format": "qemu-tpm",
-                "register": "pcr7_sha256",
-                "value": pcr7,
-                "not_after": later,
-            }
-        ],
-        "reference_values": {"qemu-tpm": {"qemu": {"event_log": "required"}}},
-        "members": [
-            {
-                "name": name,
-                "role": role,
-                "settings_sha256": sha256(body).hexdigest(),
-                "instance": {"kind": "tpm_ak_name", "value": keys[name]},
-                "hostnames": [SITE] if role == "client" else [],
-            }
-            for name, role, body in (
-                ("server-1", "server", fleet.server),
-                ("client-1", "client", fleet.client),
-            )
-        ],
-        "waivers": [],
-    } | changes
+        "dns": {"zones": [{"name": "demo.test", "providers": ["route53"]}], "ttl": 5},
+        "least_grade": {"server": "T", "client": "T", "key_receiver": "T"},
+    }
+
+
+def enrol(fleet: Fleet, pcr7: str, keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the program's document with the one edit of an enrolment.
+
+    What only a machine can tell: its firmware's PCR7, the name of its TPM's key (`keys`, by member), and
+    that it is QEMU and not the cloud of the plan. Settings, image, dates and grants stay the program's.
+    """
+    document = copy.deepcopy(fleet.draft)
+    document["firmware"] = [
+        {
+            "name": "OVMF of this machine, Secure Boot off",
+            "format": "qemu-tpm",
+            "register": "pcr7_sha256",
+            "value": pcr7,
+            "not_after": document["expires_at"],
+        }
+    ]
+    document["reference_values"] = {"qemu-tpm": {"qemu": {"event_log": "required"}}}
+    for member in document["members"]:
+        member["instance"] = {"kind": "tpm_ak_name", "value": keys[member["name"]]}
+    return document

@@ -44,6 +44,7 @@ class Vm:
     folder: Path
     process: subprocess.Popen[bytes]
     began: float
+    tpm: subprocess.Popen[bytes] | None = None
     lines: list[tuple[float, str]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -110,7 +111,7 @@ def make_tpm(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Generator[None]:
+def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Generator[subprocess.Popen[bytes]]:
     appears.unlink(missing_ok=True)
     command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder / 'tpm'}", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -120,7 +121,7 @@ def _swtpm(folder: Path, arguments: Sequence[str], appears: Path) -> Generator[N
             assert time.monotonic() < end, "swtpm did not start"
             assert process.poll() is None, "swtpm ended"
             time.sleep(0.05)
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)
@@ -157,9 +158,10 @@ def running(
         (folder / "settings").write_bytes(settings)
         command += ["-fw_cfg", f"name=opt/tunnel/settings,file={folder / 'settings'}"]
     with contextlib.ExitStack() as stack:
+        software_tpm = None
         if tpm:
             control = folder / "tpm.control"
-            stack.enter_context(
+            software_tpm = stack.enter_context(
                 _swtpm(folder, ["--ctrl", f"type=unixio,path={control}", "--terminate"], control)
             )
             command += [
@@ -169,7 +171,7 @@ def running(
         process = subprocess.Popen(
             [*command, *more], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        vm = Vm(folder, process, time.monotonic())
+        vm = Vm(folder, process, time.monotonic(), software_tpm)
         reader = threading.Thread(target=vm.read_console)
         reader.start()
         try:

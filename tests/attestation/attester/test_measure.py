@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from hashlib import sha256, sha384
 from pathlib import Path
@@ -23,7 +24,7 @@ DIGEST = sha256(b"settings").digest()
 
 @pytest.fixture
 def rtmr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that a write of 48 bytes extends, as the kernel's does."""
+    """A file that a write of 48 bytes at its start extends, and no other, as Linux' tsm-mr.c has it."""
     path = tmp_path / "rtmr3:sha384"
     path.write_bytes(bytes(48))
     real = os.write
@@ -31,6 +32,8 @@ def rtmr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def write(descriptor: int, data: bytes) -> int:
         if Path(f"/proc/self/fd/{descriptor}").resolve() != path:
             return real(descriptor, data)
+        if os.lseek(descriptor, 0, os.SEEK_CUR) != 0 or len(data) != 48:
+            raise OSError(errno.EINVAL, "partial writes are not supported")
         return real(descriptor, sha384(path.read_bytes() + data).digest())
 
     monkeypatch.setattr(os, "write", write)
@@ -94,6 +97,21 @@ def test_a_register_that_cannot_be_used(
 def test_nowhere_to_measure(machine: MakeMachine, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedTeeError, match="nothing to measure"):
         measure_settings(machine(), DIGEST, rtmr=tmp_path / "none")
+
+
+def test_the_register_takes_whole_events_at_its_start_only(rtmr: Path) -> None:
+    """The double's own behaviour: as documented in sysfs-devices-virtual-misc-tdx_guest."""
+    descriptor = os.open(rtmr, os.O_WRONLY)
+    try:
+        for data in (b"", bytes(47), bytes(49)):
+            with pytest.raises(OSError, match="partial"):
+                os.write(descriptor, data)
+        assert os.write(descriptor, bytes(48)) == 48
+        with pytest.raises(OSError, match="partial"):
+            os.write(descriptor, bytes(48))
+    finally:
+        os.close(descriptor)
+    assert rtmr.read_bytes() == sha384(bytes(96)).digest()
 
 
 def test_a_digest_has_32_bytes(machine: MakeMachine, rtmr: Path) -> None:
