@@ -17,7 +17,7 @@ def needed(data: bytes) -> tuple[str, ...]:
         return ()
     try:
         return _needed(data)
-    except (struct.error, ValueError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise MalformedError("ELF file", f"is truncated or broken: {error}") from error
 
 
@@ -32,11 +32,14 @@ def _needed(data: bytes) -> tuple[str, ...]:
         struct.unpack_from("<QQ", data, dynamic[2] + at) for at in range(0, dynamic[5] - dynamic[5] % 16, 16)
     ]
     address = next((value for tag, value in entries if tag == _STRINGS), 0)
-    strings = next(
+    places = [
         header[2] + address - header[3]
         for header in headers
         if header[0] == _LOAD and header[3] <= address < header[3] + header[5]
-    )
+    ]
+    if not places:
+        raise MalformedError("ELF file", f"has no segment with its strings, at {address:#x}")
+    strings = places[0]
     names = [strings + value for tag, value in entries if tag == _NEEDED]
     return tuple(data[at : data.index(b"\0", at)].decode("ascii") for at in names)
 

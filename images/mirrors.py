@@ -6,8 +6,10 @@ No host stands in this repository. MIRROR_DEBIAN and MIRROR_DEBIAN_SECURITY (URL
 
 from __future__ import annotations
 
+import http
 import subprocess
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ from runtime.errors import UnreachableError, UsageError
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _TIMEOUT_S = 120
 _AT_ONCE = 6
+_PAUSES_S = (1.0, 4.0, 15.0)
 Fetch = Callable[[str], bytes]
 
 
@@ -55,7 +58,11 @@ def download(url: str) -> bytes:
 
 
 def fetch(
-    packages: tuple[Package, ...], urls: Callable[[], Mapping[str, str]], cache: Path, get: Fetch
+    packages: tuple[Package, ...],
+    urls: Callable[[], Mapping[str, str]],
+    cache: Path,
+    get: Fetch,
+    pause: Callable[[float], None] = time.sleep,
 ) -> int:
     """Put every package into `cache` as SHA256.deb; returns how many came over the network.
 
@@ -70,8 +77,8 @@ def fetch(
 
     def one(package: Package) -> str | None:
         try:
-            data = get(f"{archives[package.archive]}/{package.path}")
-        except (OSError, urllib.error.URLError) as error:
+            data = _patiently(get, f"{archives[package.archive]}/{package.path}", pause)
+        except OSError as error:
             return f"{package.name} {package.version}: {error}"
         if (got := sha256(data).hexdigest()) != package.sha256:
             return f"{package.name} {package.version}: is {got}, want {package.sha256}"
@@ -87,6 +94,21 @@ def fetch(
         hint = "put the release's .debs into .cache/images/debs, or write the lock again: make image-lock"
         raise UnreachableError(f"{message}\nhint: {hint}")
     return len(missing)
+
+
+def _patiently(get: Fetch, url: str, pause: Callable[[float], None]) -> bytes:
+    """Ask again after a silence or a server's own trouble; a package that is not there stays away."""
+    for seconds in _PAUSES_S:
+        try:
+            return get(url)
+        except OSError as error:
+            if (
+                isinstance(error, urllib.error.HTTPError)
+                and error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR
+            ):
+                raise
+        pause(seconds)
+    return get(url)
 
 
 def resolve(wanted: Wanted, urls: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-# Two attributes of one device. The inventory's unit, which has /sys read-only as every other, names the folder
+# Two attributes of one device. The inventory's unit, with /sys read-only like every other, names the folder
 # of the first as writable, the way tunnel-settings.service does with RTMR3's.
 _SYSFS = (
     "sys/devices/virtual/misc/cpu_dma_latency/power/control",

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from images import elf
@@ -30,6 +30,8 @@ def test_the_closure_names_what_is_missing() -> None:
     assert "libc.so.6" in elf.closure([PROGRAM], lambda _: b"")
 
 
+@example(at=29, patch=bytes(10) + b"\x80")  # a table further away than Python counts bytes
+@example(at=0x200, patch=b"\xff" * 16)
 @given(st.integers(6, 0x400), st.binary(min_size=1, max_size=16))
 def test_bytes_are_read_or_refused(at: int, patch: bytes) -> None:
     head = PROGRAM[:4096]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import urllib.error
+from email.message import Message
 from hashlib import sha256
 from pathlib import Path
 
@@ -56,16 +58,47 @@ def test_a_mirror_that_moved_on_stops_the_bake_and_names_the_packages(tmp_path: 
 
     def get(url: str) -> bytes:
         if "gone" in url:
-            message = "404 Not Found"
-            raise OSError(message)
+            raise urllib.error.HTTPError(url, 404, "Not Found", Message(), None)
         return b"not what the lock says"
 
     with pytest.raises(UnreachableError) as caught:
-        mirrors.fetch((gone, other), lambda: {"debian": "http://m"}, tmp_path, get)
+        mirrors.fetch(
+            (gone, other), lambda: {"debian": "http://m"}, tmp_path, get, lambda _: pytest.fail("waited")
+        )
     text = str(caught.value)
-    assert "gone 1: 404 Not Found" in text
+    assert "gone 1: HTTP Error 404: Not Found" in text
     assert "other 1: is " in text
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        urllib.error.URLError("Temporary failure in name resolution"),
+        urllib.error.HTTPError("u", 503, "Service Unavailable", Message(), None),
+        TimeoutError("timed out"),
+    ],
+    ids=str,
+)
+def test_a_mirror_that_was_silent_is_asked_again(tmp_path: Path, trouble: OSError) -> None:
+    package, asked, waited = _package("late", b"1"), [], list[float]()
+
+    def get(url: str) -> bytes:
+        asked.append(url)
+        if len(asked) < 4:
+            raise trouble
+        return b"1"
+
+    assert mirrors.fetch((package,), lambda: {"debian": "http://m"}, tmp_path, get, waited.append) == 1
+    assert waited == [1.0, 4.0, 15.0]
+    asked.clear()
+    (tmp_path / f"{package.sha256}.deb").unlink()
+
+    def never(url: str) -> bytes:
+        raise trouble
+
+    with pytest.raises(UnreachableError, match="late 1: "):
+        mirrors.fetch((package,), lambda: {"debian": "http://m"}, tmp_path, never, waited.append)
 
 
 def test_apt_is_asked_with_a_state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

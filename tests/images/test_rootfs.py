@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import ssl
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from images import contents, rootfs
 from images.lock import Lock, Package
@@ -86,7 +94,7 @@ CONFIG = "".join(f"{name}={want[0]}\n" for name, want in contents.KERNEL_OPTIONS
 class NoDepmod(Toolbox):
     """A toolbox whose depmod finds nothing to do."""
 
-    def run(self, *_: object, **__: object) -> bytes:  # type: ignore[override]
+    def run(self, *_: object, **__: object) -> bytes:
         return b""
 
 
@@ -150,3 +158,62 @@ def test_rtmr3_can_be_written_when_the_settings_are_measured() -> None:
 def test_modules_that_are_loaded_by_name_are_there() -> None:
     named = (rootfs.HERE / "root/usr/lib/modules-load.d/tunnel.conf").read_text().split()
     assert {"tdx-guest", "sev-guest", "tsm_report"} <= set(named) <= set(contents.IMAGE_MODULES)
+
+
+def _authority(folder: Path, number: int, name: str) -> Path:
+    """Make a self-signed authority that is its own server; returns the file of its key and certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(number + 1)
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / f"{number}.crt").write_bytes(made.public_bytes(Encoding.PEM))
+    both = folder.parents[3] / f"{number}.pem"
+    both.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
+    )
+    return both
+
+
+def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, name: str) -> None:
+    one, two = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(one, two, server_hostname=name),
+        server.wrap_bio(two, one, server_side=True),
+    ]
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+
+
+def test_an_authority_is_found_by_its_name_without_reading_the_others(tmp_path: Path) -> None:
+    """OpenSSL itself finds it, also where two have one name."""
+    folder = tmp_path / "usr/share/ca-certificates/mozilla"
+    folder.mkdir(parents=True)
+    (tmp_path / "usr/lib").mkdir()
+    pems = [_authority(folder, n, name) for n, name in enumerate(("a.test", "b.test", "b.test", "c.test"))]
+    (folder / "3.crt").unlink()  # c.test is nobody
+    rootfs._certificates(tmp_path)
+    certificates = tmp_path / "etc/ssl/certs"
+    assert sorted(path.suffix for path in certificates.iterdir()) == [".0", ".0", ".1"]
+    assert not (tmp_path / "usr/lib/ssl/cert.pem").exists()
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(capath=certificates)
+    for pem, name in ((pems[0], "a.test"), (pems[1], "b.test"), (pems[3], "c.test")):
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(pem)
+        if name == "c.test":
+            with pytest.raises(ssl.SSLCertVerificationError):
+                _shake_hands(client, server, name)
+        else:
+            _shake_hands(client, server, name)

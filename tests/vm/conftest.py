@@ -18,7 +18,6 @@ import pytest
 
 from images import bake
 from runtime.commands import verify
-from runtime.documents import dsse, strict_json
 from runtime.errors import TunnelError
 from tests.localfleet.dns import NameServer
 from tests.vm import fleet as fleets
@@ -75,6 +74,7 @@ class Booted:
     server: Vm
     client: Vm
     fleet: fleets.Fleet
+    publisher: fleets.Publisher
     document: dict[str, object]
     image: Path
     names: dict[str, str]  # member -> name of its TPM's key
@@ -107,7 +107,12 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
         names = {name: make_tpm(folder) for name, folder in folders.items()}
         disk = image / "disk.raw"
         server = stack.enter_context(
-            running(folders["server-1"], disk, settings=fleet.server, forward=fleet.ports)
+            running(
+                folders["server-1"],
+                disk,
+                settings=fleet.server,
+                forward=[(port, port) for port in fleet.ports],
+            )
         )
         client = stack.enter_context(
             running(folders["client-1"], disk, settings=fleet.client, memory_mib=512)
@@ -120,8 +125,7 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
         )
         document = fleets.enrol(fleet, pcr7, names)
         began = time.monotonic()
-        payload = strict_json.canonical(document)
-        publisher.files["/fleet.json"] = dsse.sign(payload, dsse.FLEET_TYPE, fleet.owner)
+        fleets.publish(publisher, fleet, document)
         at["server attested"] = server.wait_for("attested on boot")[0]
         at["client attested"] = client.wait_for("attested on boot")[0]
         page, certificate = visit(fleet.ports[0], client)
@@ -133,6 +137,7 @@ def booted(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
             server=server,
             client=client,
             fleet=fleet,
+            publisher=publisher,
             document=document,
             image=image,
             names=names,

@@ -191,6 +191,12 @@ def configuration(
     }
 
 
+def publish(publisher: Publisher, fleet: Fleet, document: dict[str, Any]) -> None:
+    """Sign a document and put it where the settings' URLs point."""
+    payload = strict_json.canonical(document)
+    publisher.files["/fleet.json"] = dsse.sign(payload, dsse.FLEET_TYPE, fleet.owner)
+
+
 def enrol(fleet: Fleet, pcr7: str, keys: Mapping[str, str]) -> dict[str, Any]:
     """Return the program's document with the one edit of an enrolment.
 

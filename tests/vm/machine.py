@@ -53,10 +53,17 @@ class Vm:
         with self.changed:
             return "\n".join(line for _, line in self.lines)
 
-    def wait_for(self, pattern: str, deadline_s: float = DEADLINE_S) -> tuple[float, re.Match[str]]:
+    def mark(self) -> int:
+        """Return how many lines the console has said, for `wait_for` to look after."""
+        with self.changed:
+            return len(self.lines)
+
+    def wait_for(
+        self, pattern: str, deadline_s: float = DEADLINE_S, *, after: int = 0
+    ) -> tuple[float, re.Match[str]]:
         """Wait for a line; returns the seconds after start and the match. Raises: NeverSaidError."""
         end = time.monotonic() + deadline_s
-        seen = 0
+        seen = after
         with self.changed:
             while True:
                 for at, line in self.lines[seen:]:
@@ -133,15 +140,18 @@ def running(
     disk: Path,
     *,
     settings: bytes | None,
-    forward: Sequence[int] = (),
+    forward: Sequence[tuple[int, int]] = (),
     memory_mib: int = 768,
     tpm: bool = True,
     more: Sequence[str] = (),
 ) -> Generator[Vm]:
-    """Boot a disk that stays as it is; what the machine writes is thrown away."""
+    """Boot a disk that stays as it is; what the machine writes is thrown away.
+
+    `forward` is of TCP ports: of the host's loopback, and the machine's own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "vars.fd").write_bytes(VARIABLES.read_bytes())
-    hosts = "".join(f",hostfwd=tcp:127.0.0.1:{port}-:{port}" for port in forward)
+    hosts = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in forward)
     command = [
         "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-machine", "q35", "-cpu", "max",
         "-smp", "2", "-m", str(memory_mib), "-nographic", "-nodefaults", "-no-user-config", "-no-reboot",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -17,12 +18,13 @@ from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of
+from runtime.commands import verify
 from runtime.documents import manifest, settings, strict_json, times
 from runtime.errors import TunnelError
 from runtime.web.tunnel_name import endpoint_binder
 from tests.vm import fleet as fleets
 from tests.vm.conftest import Booted
-from tests.vm.machine import make_tpm, running
+from tests.vm.machine import free_port, make_tpm, running
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -216,6 +218,27 @@ def test_a_command_line_by_load_options_is_refused_by_the_initrd(booted: Booted,
         vm.wait_until_off()
 
 
+def test_without_evidence_nothing_is_served(booted: Booted, tmp_path: Path) -> None:
+    """The TPM goes away between the settings' measurement and the first quote, and stays away."""
+    make_tpm(tmp_path)
+    door = free_port()
+    with running(
+        tmp_path,
+        booted.image / "disk.raw",
+        settings=booted.fleet.server,
+        forward=[(door, booted.fleet.ports[0])],
+    ) as vm:
+        vm.wait_for("settings [0-9a-f]{64} measured")
+        assert vm.tpm is not None
+        vm.tpm.kill()
+        for _ in range(2):  # it says why, is started again, and says it again
+            mark = vm.mark()
+            vm.wait_for(r"tunnel: .*[Tt][Pp][Mm]", after=mark)
+            with pytest.raises(TunnelError):
+                asyncio.run(verify.ask("127.0.0.1", door, fleets.TUNNEL))
+        assert "attested on boot" not in vm.text()
+
+
 # -- what is inside -------------------------------------------------------------------------------------
 
 
@@ -231,6 +254,16 @@ def test_only_what_is_documented_listens(booted: Booted) -> None:
         udp = {int(port) for family, port in found if str(family).startswith("udp")}
         assert {port for port in udp if port < 32768} <= {68, 546}
         assert {port for family, port in found if str(family).startswith("raw")} <= {"58"}
+
+
+def test_the_kernel_has_what_attests_and_rtmr3_would_be_writable(booted: Booted) -> None:
+    """Not on this machine, which has no TDX; but the module is there, and the unit's way of writing works."""
+    (kernel,) = booted.server.inventory("kernel")
+    assert [int(n) for n in str(kernel["value"]).split(".")[:2]] >= [6, 16]
+    opens = {str(e["at"]).rpartition("/")[2]: e["opens"] for e in booted.server.inventory("sysfs")}
+    assert opens == {"control": "yes", "uevent": "Read-only file system"}
+    (loaded,) = booted.server.inventory("modules")
+    assert {"configfs", "tsm_report", "dm_verity", "erofs"} <= set(loaded["value"])  # type: ignore[call-overload]
 
 
 def test_nothing_is_writable_but_memory(booted: Booted) -> None:

@@ -39,7 +39,7 @@ def measure_settings(machine: Machine, settings_digest: bytes, *, rtmr: Path = R
             registers.measure_settings(Tpm(device), settings_digest)
         done.append(f"PCR{registers.SETTINGS_REGISTER}")
     if not done:
-        message = "nothing to measure the settings into: no TPM at /dev/tpmrm0, no RTMR3 (kernel 6.16)"
+        message = "nothing to measure the settings into: no TPM at /dev/tpmrm0, no RTMR3 of a TDX guest"
         raise UnsupportedTeeError(message)
     return tuple(done)
 
