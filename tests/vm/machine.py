@@ -89,15 +89,18 @@ class Vm:
         return [entry for entry in map(json.loads, found) if entry["kind"] == kind]
 
     def read_console(self) -> None:
-        """Collect the console until it ends; run in a thread."""
+        """Collect the console until it ends, in `console.log` too; run in a thread."""
         stream = self.process.stdout
         if stream is None:
             return
-        for raw in stream:
-            line = re.sub(r"\x1b\[[0-9;?=!]*[A-Za-z]?", "", raw.decode("utf-8", "replace")).rstrip()
-            with self.changed:
-                self.lines.append((time.monotonic() - self.began, line))
-                self.changed.notify_all()
+        with (self.folder / "console.log").open("w", encoding="utf-8", buffering=1) as log:
+            for raw in stream:
+                line = re.sub(r"\x1b\[[0-9;?=!]*[A-Za-z]?", "", raw.decode("utf-8", "replace")).rstrip()
+                at = time.monotonic() - self.began
+                log.write(f"{at:8.2f} {line}\n")
+                with self.changed:
+                    self.lines.append((at, line))
+                    self.changed.notify_all()
 
 
 def make_tpm(folder: Path) -> str:
@@ -192,4 +195,3 @@ def running(
             reader.join()
             if process.stdout is not None:
                 process.stdout.close()
-            (folder / "console.log").write_text(vm.text())
