@@ -1,4 +1,4 @@
-"""`python -m images`: bake, compare, lock, release, launch-digest. I/O."""
+"""`python -m images`: bake, compare, lock, release, verify, launch-digest. I/O."""
 
 from __future__ import annotations
 
@@ -62,6 +62,17 @@ def _release(options: argparse.Namespace) -> None:
     )
 
 
+def _verify(options: argparse.Namespace) -> None:
+    try:
+        public = bytes.fromhex(options.key)
+    except ValueError as error:
+        message = f"--key is {options.key!r}, want 64 hexadecimal digits"
+        raise UsageError(message, hint="`tunnel-fleet key new` prints it") from error
+    found = release.verify(Path(options.out), public)
+    names = ", ".join(artefact.file for artefact in found.artefacts)
+    print(f"{found.variant} image {found.version}, manifest {found.digest.hex()}, signed; as signed: {names}")
+
+
 def _launch_digest(options: argparse.Namespace) -> None:
     found = snp_launch.digest(
         Path(options.firmware).read_bytes(),
@@ -92,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     releasing.add_argument("--cache", default=".cache/images", metavar="DIR")
     releasing.add_argument("--key", metavar="FILE", help="the owner's key; without it nothing is signed")
     releasing.set_defaults(verb=_release)
+    verifying = verbs.add_parser("verify", help="hold a release against its owner's signature")
+    verifying.add_argument("--out", required=True, metavar="DIR", help="the release's folder")
+    verifying.add_argument("--key", required=True, metavar="HEX", help="the owner's public key")
+    verifying.set_defaults(verb=_verify)
     launching = verbs.add_parser("launch-digest", help="what SEV-SNP will measure of a cloud's firmware")
     launching.add_argument("--firmware", required=True, metavar="FILE")
     launching.add_argument("--vcpus", required=True, type=int, metavar="N")

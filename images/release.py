@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from images.lock import Lock
 from runtime.documents import dsse
+from runtime.documents.manifest import ImageManifest
+from runtime.documents.manifest import read as read_manifest
 from runtime.errors import UsageError
 
 MANIFEST = "image-manifest.json"
@@ -43,6 +45,31 @@ def finish(folder: Path, lock: Lock, cache: Path, key: Ed25519PrivateKey | None)
     (folder / SUMS).write_text(sums(folder))
     if key is not None:
         (folder / SIGNED).write_bytes(dsse.sign((folder / MANIFEST).read_bytes(), dsse.IMAGE_TYPE, key))
+
+
+def verify(folder: Path, public: bytes) -> ImageManifest:
+    """Return the manifest of a release that the key's owner signed, after comparing every file with it.
+
+    `public` is the raw Ed25519 key. Raises: DocumentError, UsageError with every file that is another one.
+    """
+    try:
+        manifest = dsse.open_envelope((folder / SIGNED).read_bytes(), dsse.IMAGE_TYPE, (public,))
+        found = read_manifest(manifest)
+        wrong = [] if (folder / MANIFEST).read_bytes() == manifest else [f"{MANIFEST} is not the signed one"]
+        for artefact in found.artefacts:
+            with (folder / artefact.file).open("rb") as file:
+                digest = file_digest(file, "sha256").digest()
+            if digest != artefact.sha256:
+                wrong.append(f"{artefact.file} is {digest.hex()}, want {artefact.sha256.hex()}")
+        if (folder / SUMS).read_text() != sums(folder):
+            wrong.append(f"{SUMS} is not what the files have")
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}"
+        raise UsageError(message) from error
+    if wrong:
+        message = f"{folder} is not the release that was signed:\n  " + "\n  ".join(wrong)
+        raise UsageError(message)
+    return found
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:

@@ -155,6 +155,25 @@ def test_rtmr3_can_be_written_when_the_settings_are_measured() -> None:
     assert "systemd-modules-load.service" in rootfs._WANTS["sysinit.target"]
 
 
+@pytest.mark.parametrize("unit", [u for u in UNITS if "ProtectKernelTunables=yes" in u.read_text()], ids=str)
+def test_sysfs_is_read_only_folder_by_folder(unit: Path) -> None:
+    named = " ".join(re.findall(r"^ReadOnlyPaths=(.*)$", unit.read_text(), re.MULTILINE)).split()
+    folders = {
+        "block",
+        "bus",
+        "class",
+        "dev",
+        "devices",
+        "firmware",
+        "fs",
+        "hypervisor",
+        "kernel",
+        "module",
+        "power",
+    }
+    assert set(named) == {f"-/sys/{name}" for name in folders}
+
+
 def test_modules_that_are_loaded_by_name_are_there() -> None:
     named = (rootfs.HERE / "root/usr/lib/modules-load.d/tunnel.conf").read_text().split()
     assert {"tdx-guest", "sev-guest", "tsm_report"} <= set(named) <= set(contents.IMAGE_MODULES)
