@@ -51,10 +51,7 @@ _IMAGE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 # No manifest foretells these: they hold what a cloud's firmware measured, too.
 _OBSERVED = frozenset({"snp_measurement", "mrtd", "rtmr0", "rtmr1", "rtmr2", "pcr7_sha256", "pcr7_sha384"})
-_HOW = (
-    "; it is no manifest's to say: a refused machine names it on its console, `tunnel evidence observe "
-    "ADDRESS --tunnel-name NAME` prints that of a server that serves, and an owner compares before signing"
-)
+_HOW = "; no manifest foretells it: `tunnel evidence observe` or a refused machine's console says it"
 _PURPOSE = {
     "production": "for production: hardware roots only",
     "test": "for tests: simulated TEEs and software TPMs pass, at grade T",

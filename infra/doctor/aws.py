@@ -54,7 +54,7 @@ def _rights(plan: FleetPlan, ask: Ask, arn: str) -> Iterator[Finding]:
             "json",
         ]
     )
-    fix = "attach the policy of docs/clouds.md (minimal rights) to " + principal
+    fix = "attach the policy of docs/clouds.md (least rights) to " + principal
     if answer.value is None:
         yield unanswered(
             "rights", answer, f"allow iam:SimulatePrincipalPolicy, or read that list by hand; {fix}"
