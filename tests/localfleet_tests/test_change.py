@@ -23,7 +23,7 @@ def smaller(fleet: Configuration) -> Configuration:
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(500)
 async def test_a_scale_out_and_a_rollout_harm_no_visitor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
