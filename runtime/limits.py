@@ -95,6 +95,23 @@ class Limits:
     appraisals_per_member: int = _limit(4, 1, 64, "appraisals_of_member")
     appraisal_s: float = _limit(10.0, 1.0, 60.0, "appraisal_deadline")  # it takes milliseconds
 
+    # Owners, who have places of their own. Each that has not proved itself holds one connection.
+    max_owners_proving: int = _limit(16, 4, 1024, "owner_displaced")
+    owners_proving_per_address: int = _limit(4, 1, 1024, "owner_displaced")
+    max_owners: int = _limit(8, 1, 64, "owner_displaced")  # proven ones; the newest comes in
+    owner_visit_s: float = _limit(120.0, 10.0, 3600.0, "owner_visit_over")  # who forgot to leave
+    # Between two questions; a signing command may wait for a person before it reaches further.
+    owner_idle_s: float = _limit(60.0, 5.0, 3600.0, "owner_silent")
+    owner_streams: int = _limit(2, 1, 8, "owner_relay_busy")  # an owner reads one client after the other
+    owners_through_server: int = _limit(8, 1, 64, "owner_door_busy")  # at a client, as many as a server has
+
+    # What is fetched, and the name that is asked for.
+    document_url_s: float = _limit(10.0, 1.0, 60.0, "unreachable")  # one URL
+    document_part_s: float = _limit(10.0, 1.0, 60.0, "document_part_late")  # one message of a peer
+    dns_s: float = _limit(5.0, 1.0, 30.0, "unreachable")  # one query with its retries
+    # A poisoned answer must not make us dial the whole Internet.
+    max_addresses: int = _limit(64, 1, 1024, "too_many_addresses")
+
     # A server's workers.
     worker_start_s: float = _limit(20.0, 5.0, 300.0, "worker_start")  # a cold interpreter on a busy machine
     worker_take_s: float = _limit(5.0, 1.0, 60.0, "worker_stuck")  # to take a session
@@ -112,6 +129,8 @@ class Limits:
             ("ping_s", "silent_s"),
             ("unjoined_per_address", "max_unjoined"),
             ("unconfirmed_per_address", "max_unconfirmed"),
+            ("owners_proving_per_address", "max_owners_proving"),
+            ("owner_idle_s", "owner_visit_s"),
             ("appraisals_per_member", "appraisals_per_address"),
             ("appraisals_per_address", "appraisals"),
         ):

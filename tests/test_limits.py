@@ -41,6 +41,8 @@ def test_every_limit_is_positive(name: str, value: int) -> None:
         {"max_unconfirmed": 8},
         {"appraisals_per_member": 17},
         {"appraisals_per_address": 65},
+        {"owners_proving_per_address": 17},
+        {"owner_idle_s": 121.0},
     ],
     ids=str,
 )

@@ -183,7 +183,7 @@ async def _publish(
         site = party.key.for_site(hostname, party.clock.now())
         return site.certificate_pem.encode(), site.key_pem.encode()
 
-    source = routes.RoutesSource(role, settings.owner_keys, at_boot)
+    source = routes.RoutesSource(role, settings.owner_keys, settings.limits, at_boot)
     client = TunnelClient(
         settings=role,
         tunnel_name=settings.tunnel_name,

@@ -25,6 +25,7 @@ from runtime.documents import dsse, fleet
 from runtime.documents.fleet import Member
 from runtime.errors import MalformedError, PeerError, TunnelError, UnreachableError, UsageError
 from runtime.keys import owner_key
+from runtime.limits import Limits
 from runtime.tunnel import owner_reach, resolve
 from runtime.tunnel.owner_reach import Use, Visit
 
@@ -166,7 +167,7 @@ async def _addresses(
 ) -> tuple[tuple[str, int], ...]:
     if options.address is not None:
         return (address(options.address, options.port, "--address"),)
-    answer = await resolve.resolve(tunnel_name, resolver)
+    answer = await resolve.resolve(tunnel_name, resolver, Limits())
     return tuple((found, options.port) for found in answer.addresses)
 
 

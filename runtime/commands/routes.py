@@ -11,9 +11,10 @@ import aiohttp
 from runtime.documents import dsse, routes
 from runtime.documents.settings import ClientSettings
 from runtime.errors import TunnelError, UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel.client import origins
 from runtime.tunnel.data import Origin
-from runtime.web.documents import DEADLINE_S, fetch
+from runtime.web.documents import fetch
 
 log = logging.getLogger("tunnel.routes")
 
@@ -25,11 +26,12 @@ class RoutesSource:
         self,
         settings: ClientSettings,
         owner_keys: tuple[bytes, ...],
+        limits: Limits,
         at_boot: Callable[[str], tuple[bytes, bytes]] | None = None,
     ) -> None:
         """`at_boot` makes PEM certificate and key for a hostname, where a route asks for that."""
         self._settings, self._owner_keys, self._at_boot = settings, owner_keys, at_boot
-        self._version = 0
+        self._version, self._url_s = 0, limits.document_url_s
 
     async def read(self) -> dict[str, Origin]:
         """Return the origins by hostname. Raises: UsageError, UnreachableError."""
@@ -55,7 +57,7 @@ class RoutesSource:
         if self._settings.routes_file is not None:
             return _read(Path(self._settings.routes_file))
         problems: list[str] = []
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._url_s)) as session:
             for url in self._settings.routes_urls:
                 try:
                     return dsse.open_envelope(await fetch(session, url), dsse.ROUTES_TYPE, self._owner_keys)

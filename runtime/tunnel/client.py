@@ -59,7 +59,7 @@ class TunnelClient:
             while True:
                 pause = RETRY_DNS_S
                 try:
-                    answer = await resolve.resolve(self._tunnel_name, self._resolver)
+                    answer = await resolve.resolve(self._tunnel_name, self._resolver, self._limits)
                 except UnreachableError as error:
                     log.warning(
                         "resolver", extra={"fields": {"detail": str(error), "kept": len(self._running)}}
@@ -107,6 +107,9 @@ class TunnelClient:
     # -- following DNS ----------------------------------------------------------------------------
 
     def _follow(self, answer: resolve.Answer, tasks: asyncio.TaskGroup) -> None:
+        if answer.left_out:
+            fields = {"code": "too_many_addresses", "left_out": answer.left_out}
+            log.warning("addresses in dns are left out", extra={"fields": fields})
         for address in answer.addresses:
             self._missed.pop(address, None)
             if address not in self._running:

@@ -17,19 +17,18 @@ from runtime.channel.party import Documents
 from runtime.channel.session import Session
 from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
 from runtime.errors import DocumentError, PeerError, UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel import session_messages
 from runtime.tunnel.session_messages import DOCUMENT_PART, ControlMessage, DocumentAsk, DocumentPart
 
 log = logging.getLogger("tunnel.documents")
 
-PART_DEADLINE_S = 10.0
-
 
 class DocumentExchange:
     """One session's."""
 
-    def __init__(self, session: Session, documents: Documents) -> None:
-        self._session, self._documents = session, documents
+    def __init__(self, session: Session, documents: Documents, limits: Limits) -> None:
+        self._session, self._documents, self._part_s = session, documents, limits.document_part_s
         self._newer = asyncio.Event()
         self._parts: asyncio.Queue[DocumentPart] = asyncio.Queue(1)
         self._asking = False
@@ -106,7 +105,8 @@ class DocumentExchange:
         while len(envelope) < size:
             ask = DocumentAsk(version=version, offset=len(envelope))
             await self._session.send(session_messages.encode(ask))
-            async with deadline(PART_DEADLINE_S, "timeout", "the peer sent no part of its fleet document"):
+            late = "the peer sent no part of its fleet document"
+            async with deadline(self._part_s, "document_part_late", late):
                 part = await self._parts.get()
             if (part.version, part.offset) != (ask.version, ask.offset):
                 raise PeerError("malformed", "another part of a document than was asked for")

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.channel.control_channel import ControlChannel
+from runtime.channel.deadline import deadline
 from runtime.errors import PeerError
+from runtime.limits import Limits
 from runtime.tunnel import owner_messages
 from runtime.tunnel.owner_messages import StatusAsk
 
 TellStatus = Callable[[], Mapping[str, Any]]
-VISIT_S = 120.0  # an owner looks and leaves; one who was forgotten frees its place
-IDLE_S = 60.0  # between two questions; a signing command may wait for a person before it reaches further
 
 
-async def attend(channel: ControlChannel, status: TellStatus) -> None:
+async def attend(channel: ControlChannel, status: TellStatus, limits: Limits) -> None:
     """Answer until the owner leaves or its time is over.
 
     Raises: PeerError (its code says how it ended), MalformedError.
     """
-    try:
-        async with asyncio.timeout(VISIT_S):
-            while True:
-                await _answer(channel, status)
-    except TimeoutError as error:
-        raise PeerError("timeout", f"a visit of over {VISIT_S:g} s, or {IDLE_S:g} s of silence") from error
+    async with deadline(limits.owner_visit_s, "owner_visit_over", "an owner stayed for too long"):
+        while True:
+            await _answer(channel, status, limits)
 
 
-async def _answer(channel: ControlChannel, status: TellStatus) -> None:
-    async with asyncio.timeout(IDLE_S):
+async def _answer(channel: ControlChannel, status: TellStatus, limits: Limits) -> None:
+    async with deadline(limits.owner_idle_s, "owner_silent", "an owner asked nothing"):
         message = owner_messages.decode(await channel.receive())
     if not isinstance(message, StatusAsk):
         raise PeerError("out_of_turn", f"{type(message).__name__} is not an owner's to send")

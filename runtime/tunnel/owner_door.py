@@ -24,18 +24,17 @@ from runtime.tunnel.owner_desk import TellStatus, attend
 
 log = logging.getLogger("tunnel.owner")
 
-MAX_STREAMS = 8  # of one server at a time, as many as it has owners
-
 
 class OwnerDoor:
     """Every relayed stream of one session."""
 
     def __init__(self, *, session: Session, party: Party, status: TellStatus) -> None:
         self._session, self._party, self._status = session, party, status
+        self._most = party.limits.owners_through_server
         self._streams: dict[int, RelayedTransport] = {}
         self._unproven: dict[int, None] = {}  # in the order in which they came
         self._last = 0
-        self._came: asyncio.Queue[tuple[int, ChannelTransport]] = asyncio.Queue(MAX_STREAMS)
+        self._came: asyncio.Queue[tuple[int, ChannelTransport]] = asyncio.Queue(self._most)
         session.on_frame = self._frame
 
     async def run(self) -> None:
@@ -62,7 +61,9 @@ class OwnerDoor:
         if frame.stream <= self._last or frame.body:
             raise PeerError("out_of_turn", f"relayed stream {frame.stream} opened twice, or by a name")
         self._last = stream = frame.stream
-        if self._came.full() or (len(self._streams) >= MAX_STREAMS and not self._make_room()):
+        if self._came.full() or (len(self._streams) >= self._most and not self._make_room()):
+            fields = {"through": self._session.peer.member, "reason": "owner_door_busy"}
+            log.info("owner refused", extra={"fields": fields})
             self._session.send_frame(relay_frames.close(stream, Reason.BUSY))
             return
         # This end of TLS is the accepting one, though a tunnel client it is: the owner dialled.
@@ -99,7 +100,7 @@ class OwnerDoor:
                 self._unproven.pop(stream, None)
                 fields["owner"] = dsse.key_id(visit.owner_key)[:16]
                 log.info("an owner came", extra={"fields": fields})
-                await attend(visit.channel, self._status)
+                await attend(visit.channel, self._status, self._party.limits)
         except TunnelError as error:
             event = "an owner left" if "owner" in fields else "owner refused"
             log.info(event, extra={"fields": {**fields, "reason": error.code, "detail": str(error)}})

@@ -14,8 +14,6 @@ from runtime.channel.control_channel import ControlChannel
 from runtime.channel.relay_frames import Credit, Frame, Reason, What
 from runtime.errors import PeerError
 
-MAX_STREAMS = 2  # of one owner at a time: it reads one client after the other
-
 FindClient = Callable[[str], ControlChannel | None]
 
 
@@ -31,8 +29,9 @@ class _Leg:
 class OwnerRelay:
     """All relayed streams of one server."""
 
-    def __init__(self, find_client: FindClient) -> None:
-        self._find_client = find_client
+    def __init__(self, find_client: FindClient, *, most_streams: int, count: Callable[[str], None]) -> None:
+        """`most_streams` of one owner at a time; `count` is told the code of each one too many."""
+        self._find_client, self._most_streams, self._count = find_client, most_streams, count
         self._across: dict[tuple[ControlChannel, int], tuple[_Leg, _Leg]] = {}  # (this leg, the other one)
         self._last: dict[ControlChannel, int] = {}  # the last stream opened on a channel, by either side
 
@@ -69,7 +68,8 @@ class OwnerRelay:
         if client is None:
             owner.send_frame(relay_frames.close(frame.stream, Reason.NO_SESSION))
             return
-        if sum(at is owner for at, _ in self._across) >= MAX_STREAMS:
+        if sum(at is owner for at, _ in self._across) >= self._most_streams:
+            self._count("owner_relay_busy")
             owner.send_frame(relay_frames.close(frame.stream, Reason.BUSY))
             return
         there = self._last[client] = self._last.get(client, 0) + 1

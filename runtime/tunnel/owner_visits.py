@@ -7,6 +7,7 @@ they prove it, the fullest address loses its oldest; the proven ones are few, an
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from runtime.channel.control_channel import ControlChannel
@@ -15,25 +16,26 @@ from runtime.channel.transport import ChannelTransport
 from runtime.crowd import Crowd
 from runtime.documents import dsse
 from runtime.errors import TunnelError
+from runtime.limits import Limits
 from runtime.tunnel.owner_desk import TellStatus, attend
 from runtime.tunnel.owner_relay import FindClient, OwnerRelay
 
 log = logging.getLogger("tunnel.owner")
 
-MAX_PROVING = 16  # an owner proves itself in two round trips; each such peer holds one connection
-PROVING_PER_ADDRESS = 4
-MAX_VISITS = 8
-
 
 class OwnerVisits:
     """Every owner of one server."""
 
-    def __init__(self, *, status: TellStatus, find_client: FindClient) -> None:
-        self._status = status
-        self._relay = OwnerRelay(find_client)
-        self._proving: Crowd[ChannelTransport] = Crowd(most=MAX_PROVING, most_per_place=PROVING_PER_ADDRESS)
-        self._visits: dict[ControlChannel, None] = {}  # in the order in which they came
-        self.displaced = 0  # who had to go for another one before they had proved anything
+    def __init__(
+        self, *, status: TellStatus, find_client: FindClient, limits: Limits, count: Callable[[str], None]
+    ) -> None:
+        """`count` is told the code of each limit that somebody reached."""
+        self._status, self._limits, self._count = status, limits, count
+        self._relay = OwnerRelay(find_client, most_streams=limits.owner_streams, count=count)
+        self._proving: Crowd[ChannelTransport] = Crowd(
+            most=limits.max_owners_proving, most_per_place=limits.owners_proving_per_address
+        )
+        self._visits: dict[ControlChannel, str] = {}  # in the order in which they came; why one was closed
 
     @property
     def proving(self) -> int:
@@ -49,7 +51,7 @@ class OwnerVisits:
         """Give a place to a peer whose hello says so; another one may have to go for it."""
         gone = self._proving.add(transport, transport.peer_address)
         if gone is not None:
-            self.displaced += 1
+            self._count("owner_displaced")
             gone.abort()
 
     def settled(self, transport: ChannelTransport) -> None:
@@ -67,9 +69,12 @@ class OwnerVisits:
     async def receive(self, visit: OwnerVisit) -> None:
         """Serve a proven owner until it leaves. Never raises one of our errors."""
         channel = visit.channel
-        if len(self._visits) >= MAX_VISITS:
-            next(iter(self._visits)).transport.close()
-        self._visits[channel] = None
+        if len(self._visits) >= self._limits.max_owners:
+            oldest = next(iter(self._visits))
+            self._visits[oldest] = "owner_displaced"
+            self._count("owner_displaced")
+            oldest.transport.close()
+        self._visits[channel] = ""
         fields: dict[str, Any] = {
             "owner": dsse.key_id(visit.owner_key)[:16],
             "peer": channel.peer_address,
@@ -78,11 +83,11 @@ class OwnerVisits:
         channel.on_frame = lambda frame: self._relay.from_owner(channel, frame)
         reason = "closed"
         try:
-            await attend(channel, self._status)
+            await attend(channel, self._status, self._limits)
         except TunnelError as error:
             reason = error.code
         finally:
-            self._visits.pop(channel, None)
+            reason = self._visits.pop(channel, "") or reason
             self._relay.gone(channel)
             channel.transport.close()
             log.info("an owner left", extra={"fields": {**fields, "reason": reason}})

@@ -13,10 +13,9 @@ import dns.exception
 import dns.resolver
 
 from runtime.errors import UnreachableError
+from runtime.limits import Limits
 
-LIFETIME_S = 5.0  # one query with its retries
 MIN_TTL_S = 1  # a record may say 0; we still do not ask more often than this
-MAX_ADDRESSES = 64  # a poisoned answer must not make us dial the whole Internet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,14 +25,15 @@ class Answer:
     addresses: tuple[str, ...]
     ttl_s: int
     complete: bool  # False: one of the two kinds could not be had, so what is missing says nothing
+    left_out: int  # addresses beyond `max_addresses`
 
 
-async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
+async def resolve(name: str, resolver: tuple[str, int] | None, limits: Limits) -> Answer:
     """Return the A and AAAA records of `name`; `resolver` is (address, port), None the machine's own.
 
     Raises: UnreachableError when neither kind could be had, or there is no address at all.
     """
-    asker = _resolver(resolver)
+    asker = _resolver(resolver, limits.dns_s)
     addresses: set[str] = set()
     ttls: list[int] = []
     failures: list[str] = []
@@ -53,9 +53,10 @@ async def resolve(name: str, resolver: tuple[str, int] | None) -> Answer:
         message = f"{name} could not be resolved: {reason}"
         raise UnreachableError(message)
     return Answer(
-        addresses=tuple(sorted(addresses)[:MAX_ADDRESSES]),
+        addresses=tuple(sorted(addresses)[: limits.max_addresses]),
         ttl_s=max(MIN_TTL_S, min(ttls)),
         complete=not failures,
+        left_out=max(0, len(addresses) - limits.max_addresses),
     )
 
 
@@ -72,7 +73,7 @@ async def _ask(asker: dns.asyncresolver.Resolver, name: str, kind: str) -> dns.r
             raise asyncio.CancelledError
 
 
-def _resolver(where: tuple[str, int] | None) -> dns.asyncresolver.Resolver:
+def _resolver(where: tuple[str, int] | None, lifetime_s: float) -> dns.asyncresolver.Resolver:
     try:
         asker = dns.asyncresolver.Resolver(configure=where is None)
     except dns.exception.DNSException as error:
@@ -81,6 +82,6 @@ def _resolver(where: tuple[str, int] | None) -> dns.asyncresolver.Resolver:
     if where is not None:
         asker.nameservers = [where[0]]
         asker.port = where[1]
-    asker.lifetime = LIFETIME_S
+    asker.lifetime = lifetime_s
     asker.cache = None
     return asker

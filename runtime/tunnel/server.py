@@ -81,7 +81,9 @@ class TunnelServer:
         self.refused: dict[str, int] = {}  # code -> sessions turned away
         self.handshakes, self.handshakes_s = 0, 0.0  # first attestations that led to a session
         self.workers = WorkerPool(self._connections_changed, limits, self._all_sessions)
-        self.owners = OwnerVisits(status=status, find_client=self._find_client)
+        self.owners = OwnerVisits(
+            status=status, find_client=self._find_client, limits=limits, count=self._count
+        )
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -190,8 +192,7 @@ class TunnelServer:
         # Of the fullest address the oldest goes: who opens connections and says nothing keeps no member out.
         gone = self._unconfirmed.add(transport, transport.peer_address)
         if gone is not None:
-            code = "unconfirmed_displaced"
-            self.refused[code] = self.refused.get(code, 0) + 1
+            self._count("unconfirmed_displaced")
             gone.abort()
         try:
             return await channel.accept(
@@ -211,7 +212,7 @@ class TunnelServer:
 
     async def _keep(self, session: Session) -> None:
         await self._make_way(session)
-        documents = DocumentExchange(session, self._party.documents)
+        documents = DocumentExchange(session, self._party.documents, self._limits)
         live = LiveSession(session=session, since=time.monotonic(), documents=documents)
         self.owners.add_client(session)
         self._live[session.id] = live
@@ -356,11 +357,14 @@ class TunnelServer:
         return next(found, None)
 
     def _turned_away(self, error: TunnelError, transport: ChannelTransport) -> None:
-        self.refused[error.code] = self.refused.get(error.code, 0) + 1
+        self._count(error.code)
         log.warning(
             "session refused",
             extra={"fields": {"code": error.code, "peer": transport.peer_address, "detail": str(error)}},
         )
+
+    def _count(self, code: str) -> None:
+        self.refused[code] = self.refused.get(code, 0) + 1
 
     def _connections_changed(self, session: bytes) -> None:
         live = self._live.get(session)

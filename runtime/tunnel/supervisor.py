@@ -201,7 +201,7 @@ class Supervisor:
         self._change("established")
         log.info("session established", extra={"fields": self._fields(session)})
         last_pong = [time.monotonic()]
-        documents = DocumentExchange(session, self._party.documents)
+        documents = DocumentExchange(session, self._party.documents, self._limits)
         self._again.clear()
         await run_together(
             self._attest_again(session, documents),

@@ -22,7 +22,6 @@ log = logging.getLogger("tunnel.documents")
 
 POLL_S = 30.0
 FIRST_POLL_S = 1.0  # while there is no document, nothing is served
-DEADLINE_S = 10.0  # one URL
 LEAST_PAUSE_S = 0.2
 
 
@@ -70,7 +69,8 @@ class PublishedDocuments:
     async def run(self) -> None:
         """Poll until cancelled."""
         said = ""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=DEADLINE_S)) as session:
+        patience = aiohttp.ClientTimeout(total=self._settings.limits.document_url_s)
+        async with aiohttp.ClientSession(timeout=patience) as session:
             while True:
                 asked, self._asked = self._asked, []
                 problem = await self._poll(session)

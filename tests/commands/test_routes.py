@@ -16,6 +16,7 @@ from runtime.commands.routes import RoutesSource
 from runtime.documents import dsse
 from runtime.documents.settings import ClientSettings
 from runtime.errors import DocumentError, UnreachableError, UsageError
+from runtime.limits import Limits
 from runtime.tunnel.data import Origin
 from tests.localfleet.listener import Listener
 from tests.localfleet.publisher import application
@@ -37,7 +38,7 @@ def routes(version: int, *hostnames: str) -> bytes:
 
 
 def from_file(path: Path) -> RoutesSource:
-    return RoutesSource(replace(NONE, routes_file=str(path)), ())
+    return RoutesSource(replace(NONE, routes_file=str(path)), (), Limits())
 
 
 class Used:
@@ -133,7 +134,7 @@ async def test_urls_need_the_owners_signature_over_routes(tmp_path: Path) -> Non
 
         def source(*names: str) -> RoutesSource:
             urls: Any = tuple(f"{listener.url}/{name}.json" for name in names)
-            return RoutesSource(replace(NONE, routes_urls=urls), (PUBLIC,))
+            return RoutesSource(replace(NONE, routes_urls=urls), (PUBLIC,), Limits())
 
         assert sorted(await source("good").read()) == ["a.test"]
         assert sorted(await source("none", "unsigned", "mallory", "fleet", "good").read()) == ["a.test"]

@@ -13,7 +13,7 @@ from runtime.documents import strict_json
 from runtime.errors import MalformedError, PeerError
 from runtime.tunnel import owner_messages
 from runtime.tunnel.owner_messages import StatusPart, StatusText
-from runtime.tunnel.owner_relay import MAX_STREAMS, OwnerRelay
+from runtime.tunnel.owner_relay import OwnerRelay
 from runtime.tunnel.websocket import WebSocketWatch
 from tests.fuzz.pieces import cut
 from tests.fuzz.target import Target, prefixed, split
@@ -74,6 +74,7 @@ class _Wire:
 
 
 _GONE = 4
+_MOST = 2
 
 
 def _relay(data: bytes) -> None:
@@ -82,7 +83,9 @@ def _relay(data: bytes) -> None:
     Bit 0: the client says it. Bit 1: a DATA frame is as long as it may be. Bit 2: the channel ends instead.
     """
     owner, client = _Wire(), _Wire()
-    relay = OwnerRelay(lambda name: client.channel if name == "client-1" else None)
+    relay = OwnerRelay(
+        lambda name: client.channel if name == "client-1" else None, most_streams=_MOST, count=lambda _: None
+    )
     rest = data
     while len(rest) > 2 and not (owner.over and client.over):
         head, size, rest = rest[0], rest[1], rest[2:]
@@ -95,7 +98,7 @@ def _relay(data: bytes) -> None:
         except (PeerError, MalformedError):
             who.over = True
             relay.gone(who.channel)
-        assert relay.streams <= MAX_STREAMS
+        assert relay.streams <= _MOST
     for wire in (owner, client):
         relay.gone(wire.channel)
     assert relay.streams == 0
@@ -123,7 +126,7 @@ def _relay_seeds() -> list[bytes]:
     credit = _said(1, relay_frames.window(1, 2)) + _said(0, relay_frames.window(3, 4))
     over = _said(1, relay_frames.close(1, Reason.DONE))
     flood = _said(2, Frame(What.DATA, 3, b"x")) * 5
-    many = b"".join(_said(0, Frame(What.OPEN, n, b"client-1")) for n in range(1, MAX_STREAMS + 3))
+    many = b"".join(_said(0, Frame(What.OPEN, n, b"client-1")) for n in range(1, _MOST + 3))
     gone = opened + talk + bytes((5, 0)) + talk
     return [opened + talk + credit + over, opened * 2, opened + flood, gone, many]
 

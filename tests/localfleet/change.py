@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.documents import strict_json
+from runtime.limits import Limits
 from runtime.tunnel import resolve
 from tests.localfleet import configurations, provision, rolling, ups
 from tests.localfleet.configurations import Configuration
@@ -140,7 +141,7 @@ class Change:
     async def _nobody_names(self, before: Up) -> None:
         """Hold DNS and the document against the machines that went."""
         for name in (TUNNEL_NAME, SITE):
-            answer = await resolve.resolve(name, ("127.0.0.1", self.fleet.made.ports.dns))
+            answer = await resolve.resolve(name, ("127.0.0.1", self.fleet.made.ports.dns), Limits())
             if gone := set(answer.addresses) & set(before.servers.values()):
                 raise RuntimeError(f"{name} still leads to {gone}")
         document = json.loads((self.fleet.made.folder / "fleet.json").read_bytes())

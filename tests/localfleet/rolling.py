@@ -16,6 +16,7 @@ from typing import Any
 
 from runtime.documents import times
 from runtime.errors import UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel import resolve
 from tests.localfleet.fleet import LocalFleet
 from tests.localfleet.provision import SITE
@@ -84,7 +85,7 @@ class Cache:
         """Return them, another one first each turn. Raises: UnreachableError."""
         now = time.monotonic()
         if now >= self._until:
-            answer = await resolve.resolve(SITE, self._resolver)
+            answer = await resolve.resolve(SITE, self._resolver, Limits())
             self._addresses, self._until = answer.addresses, now + answer.ttl_s
         first = turn % len(self._addresses)
         return [*self._addresses[first:], *self._addresses[:first]]

@@ -180,14 +180,14 @@ async def test_a_kind_of_address_that_cannot_be_asked_for_drains_nobody(
         fleet.client(("127.0.0.1", 9), routes) as client,
         asyncio.TaskGroup() as tasks,
     ):
-        client._follow(Answer(addresses=(ONE,), ttl_s=1, complete=True), tasks)
+        client._follow(Answer(addresses=(ONE,), ttl_s=1, complete=True, left_out=0), tasks)
         await until(lambda: established(client) == [ONE])
         for _ in range(5):
-            client._follow(Answer(addresses=(), ttl_s=1, complete=False), tasks)
+            client._follow(Answer(addresses=(), ttl_s=1, complete=False, left_out=0), tasks)
         assert established(client) == [ONE]
         for _ in range(module.MISSES_BEFORE_DRAIN):
             assert client.status()
-            client._follow(Answer(addresses=(), ttl_s=1, complete=True), tasks)
+            client._follow(Answer(addresses=(), ttl_s=1, complete=True, left_out=0), tasks)
         assert client.status() == []
 
 

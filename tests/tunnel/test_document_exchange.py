@@ -18,7 +18,7 @@ from runtime.channel.session import Session
 from runtime.clock import TrustedClock
 from runtime.errors import PeerError
 from runtime.limits import Limits
-from runtime.tunnel import document_exchange, session_messages
+from runtime.tunnel import session_messages
 from runtime.tunnel.document_exchange import DocumentExchange
 from runtime.tunnel.session_messages import ControlMessage, DocumentAsk, DocumentPart
 from runtime.web.documents import PublishedDocuments
@@ -31,6 +31,7 @@ from tests.localfleet.publisher import application
 from tests.tunnel.rig import until
 from tests.web.owner import MALLORY, settings, signed
 
+LIMITS = Limits()
 DEAD = "http://127.0.0.1:9/fleet.json"  # refused at once
 
 
@@ -74,7 +75,10 @@ class End:
 
 @contextlib.asynccontextmanager
 async def connected(
-    world: World, client: PublishedDocuments, server: PublishedDocuments
+    world: World,
+    client: PublishedDocuments,
+    server: PublishedDocuments,
+    limits: Limits = LIMITS,
 ) -> AsyncGenerator[tuple[End, End, list[asyncio.Task[None]]], None]:
     """Both ends of a session, each getting what is newer."""
     parts: list[Party] = [
@@ -88,7 +92,7 @@ async def connected(
             channel.establish(await accepted.get(), parts[1], b"\x02" * 32),
         )
         one, other = (
-            End(session, documents, DocumentExchange(session, documents))
+            End(session, documents, DocumentExchange(session, documents, limits))
             for session, documents in zip(sessions, (client, server), strict=True)
         )
         running = [
@@ -264,8 +268,8 @@ async def test_a_peer_that_no_longer_has_it_says_so_and_one_that_is_silent_is_en
         return
 
     monkeypatch.setattr(DocumentExchange, "_answer", silent)
-    monkeypatch.setattr(document_exchange, "PART_DEADLINE_S", 0.2)
-    async with connected(world, published(document(1)), published(document(3))) as (_, _, running):
-        with pytest.raises(PeerError, match="timeout"):
+    hasty = Limits(document_part_s=0.2)
+    async with connected(world, published(document(1)), published(document(3)), hasty) as (_, _, running):
+        with pytest.raises(PeerError, match="document_part_late"):
             async with asyncio.timeout(30):
                 await running[0]

@@ -19,17 +19,20 @@ from runtime.tunnel.session_messages import AttestAgain, DataPlan, Goaway, Offer
 from tests.channel import parties
 from tests.fakes.fleets import NOW
 
+LIMITS = Limits()
 KEY = BootKey.create("a.test", NOW)
 STATUS = {"member": "server-1", "sessions": [{"member": "client-1", "granted": ("app.test",)}]}
 
 
 @contextlib.asynccontextmanager
-async def attended() -> AsyncGenerator[tuple[ControlChannel, asyncio.Task[None]], None]:
+async def attended(
+    limits: Limits = LIMITS,
+) -> AsyncGenerator[tuple[ControlChannel, asyncio.Task[None]], None]:
     async with parties.listening(KEY) as (port, accepted):
         wire = await transport.connect("127.0.0.1", port, KEY, Limits())
         theirs = await accepted.get()
         await theirs.established()
-        attending = asyncio.create_task(owner_desk.attend(ControlChannel(theirs), lambda: STATUS))
+        attending = asyncio.create_task(owner_desk.attend(ControlChannel(theirs), lambda: STATUS, limits))
         try:
             yield ControlChannel(wire), attending
         finally:
@@ -70,11 +73,26 @@ async def test_an_owner_that_wants_to_be_a_session_is_closed(message: dict[str, 
         assert caught.value.code in {"out_of_turn", "malformed"}
 
 
-@pytest.mark.parametrize("limit", ["IDLE_S", "VISIT_S"])
-async def test_an_owner_who_was_forgotten_frees_its_place(
-    monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(owner_desk, limit, 0.2)
-    async with attended() as (_, attending), asyncio.timeout(20):
-        with pytest.raises(TunnelError, match="timeout"):
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [(Limits(owner_idle_s=0.2), "owner_silent"), (Limits(owner_visit_s=0.2, owner_idle_s=0.2), "owner_")],
+)
+async def test_an_owner_who_was_forgotten_frees_its_place(limits: Limits, code: str) -> None:
+    async with attended(limits) as (_, attending), asyncio.timeout(20):
+        with pytest.raises(TunnelError, match=code):
             await attending
+
+
+async def ask_for_ever(owner: ControlChannel) -> None:
+    while True:
+        await owner_reach.ask_status(owner)
+
+
+async def test_an_owner_who_goes_on_asking_leaves_in_the_end() -> None:
+    async with attended(Limits(owner_visit_s=0.5, owner_idle_s=0.5)) as (owner, attending):
+        asking = asyncio.create_task(ask_for_ever(owner))
+        async with asyncio.timeout(20):
+            with pytest.raises(PeerError, match="owner_visit_over"):
+                await attending
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)

@@ -18,7 +18,7 @@ from runtime.channel.session import Reached, Session
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError
 from runtime.limits import Limits
-from runtime.tunnel import owner_door, owner_reach
+from runtime.tunnel import owner_reach
 from runtime.tunnel.owner_door import OwnerDoor
 from tests.channel import owners, parties
 from tests.channel.owners import member
@@ -135,9 +135,9 @@ async def test_a_server_cannot_run_its_own_session_inside_the_stream(world: Worl
 
 
 async def test_streams_that_prove_nothing_make_room_for_the_owner(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
 ) -> None:
-    monkeypatch.setattr(owner_door, "MAX_STREAMS", 2)
+    scene.door._most = 2
     for stream in (1, 2, 3):
         scene.say(Frame(What.OPEN, stream))
     await until(lambda: relay_frames.close(1, Reason.DONE) in scene.frames)

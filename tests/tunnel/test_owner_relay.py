@@ -10,7 +10,9 @@ from runtime.channel import relay_frames
 from runtime.channel.control_channel import ControlChannel
 from runtime.channel.relay_frames import CREDIT, MAX_DATA, Frame, Reason, What
 from runtime.errors import PeerError
-from runtime.tunnel.owner_relay import MAX_STREAMS, OwnerRelay
+from runtime.tunnel.owner_relay import OwnerRelay
+
+MOST = 2
 
 
 class Wire:
@@ -33,7 +35,12 @@ class Wire:
 class Scene:
     def __init__(self) -> None:
         self.owner, self.client = Wire(), Wire()
-        self.relay = OwnerRelay(lambda name: self.client.channel if name == "client-1" else None)
+        self.counted: list[str] = []
+        self.relay = OwnerRelay(
+            lambda name: self.client.channel if name == "client-1" else None,
+            most_streams=MOST,
+            count=self.counted.append,
+        )
 
     def owner_says(self, frame: Frame) -> None:
         self.relay.from_owner(self.owner.channel, frame)
@@ -71,10 +78,11 @@ def test_a_client_that_is_not_here_and_too_many_streams_are_answered() -> None:
     scene.open(1, b"client-9")
     scene.open(2, b"\xff\xfe")
     assert scene.owner.sent == [relay_frames.close(n, Reason.NO_SESSION) for n in (1, 2)]
-    for stream in range(3, 3 + MAX_STREAMS + 1):
+    for stream in range(3, 3 + MOST + 1):
         scene.open(stream)
-    assert scene.owner.sent[-1] == relay_frames.close(3 + MAX_STREAMS, Reason.BUSY)
-    assert scene.relay.streams == MAX_STREAMS
+    assert scene.owner.sent[-1] == relay_frames.close(3 + MOST, Reason.BUSY)
+    assert scene.relay.streams == MOST
+    assert scene.counted == ["owner_relay_busy"]
 
 
 @pytest.mark.parametrize("who", ["owner", "client"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 from collections.abc import AsyncGenerator
 
@@ -17,7 +18,7 @@ from runtime.channel.relay_frames import Frame, Reason, What
 from runtime.channel.transport import ChannelTransport
 from runtime.errors import PeerError
 from runtime.limits import Limits
-from runtime.tunnel import owner_visits, session_messages
+from runtime.tunnel import session_messages
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import Offer, Ping, Pong
 from tests.fakes.amd import FakeAmd
@@ -27,6 +28,8 @@ from tests.tunnel.owner_scene import at_server, owner, status_of
 from tests.tunnel.rig import until
 from tests.tunnel.small_fleet import SmallFleet, hear, say
 from tests.web.owner import MALLORY
+
+PER_ADDRESS = Limits().owners_proving_per_address
 
 
 @pytest.fixture
@@ -70,9 +73,9 @@ async def test_false_owners_keep_out_neither_the_owner_nor_a_member(
     fleet: SmallFleet, server: TunnelServer
 ) -> None:
     async with fleet.session("client-2") as member:
-        false = [await say_owner(fleet) for _ in range(3 * owner_visits.PROVING_PER_ADDRESS)]
-        await until(lambda: server.owners.displaced == 2 * owner_visits.PROVING_PER_ADDRESS)
-        assert server.owners.proving == owner_visits.PROVING_PER_ADDRESS
+        false = [await say_owner(fleet) for _ in range(3 * PER_ADDRESS)]
+        await until(lambda: server.refused.get("owner_displaced") == 2 * PER_ADDRESS)
+        assert server.owners.proving == PER_ADDRESS
         assert len(server._unconfirmed) == 0  # they take no place of a member
         _, status = await status_of(fleet, "server-1")  # the real one, from the very same address
         assert status == {"member": "server-1"}
@@ -110,11 +113,11 @@ async def test_an_owner_that_offers_joins_or_attests_again_is_closed_and_grants_
     await until(lambda: server.owners.visits == 0)
 
 
-async def test_the_newest_of_too_many_owners_comes_in(
-    fleet: SmallFleet, server: TunnelServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(owner_visits, "MAX_VISITS", 2)
+async def test_the_newest_of_too_many_owners_comes_in(amd: FakeAmd, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    fleet = SmallFleet(amd, limits=Limits(max_owners=2))
     async with contextlib.AsyncExitStack() as stack:
+        server = await stack.enter_async_context(fleet.server())
         first = await stack.enter_async_context(at_server(fleet))
         for _ in range(2):
             await stack.enter_async_context(at_server(fleet))
@@ -122,6 +125,9 @@ async def test_the_newest_of_too_many_owners_comes_in(
             with pytest.raises(PeerError):
                 await first.channel.receive()
         await until(lambda: server.owners.visits == 2)
+        assert server.refused == {"owner_displaced": 1}
+    left = [record for record in caplog.records if record.message == "an owner left"]
+    assert left[0].__dict__["fields"]["reason"] == "owner_displaced"
 
 
 async def test_an_owner_that_lies_about_credit_is_closed_and_the_client_lives_on(

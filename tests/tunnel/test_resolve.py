@@ -15,11 +15,13 @@ import dns.resolver
 import pytest
 
 from runtime.errors import UnreachableError
+from runtime.limits import Limits
 from runtime.tunnel import resolve as module
-from runtime.tunnel.resolve import MAX_ADDRESSES, Answer, resolve
+from runtime.tunnel.resolve import Answer, resolve
 from tests.localfleet.dns import NameServer
 
 NAME = "tunnel.test"
+LIMITS = Limits(dns_s=0.3)
 
 
 def records(kind: str, *values: str, ttl: int = 30) -> dict[str, Any]:
@@ -29,34 +31,36 @@ def records(kind: str, *values: str, ttl: int = 30) -> dict[str, Any]:
 async def test_both_kinds_of_address_and_the_shorter_life() -> None:
     a, aaaa = records("A", "127.0.0.12", "127.0.0.11", ttl=30), records("AAAA", "::1", ttl=7)
     async with NameServer([a, aaaa]) as server:
-        answer = await resolve(NAME, server.address)
-    assert answer == Answer(addresses=("127.0.0.11", "127.0.0.12", "::1"), ttl_s=7, complete=True)
+        answer = await resolve(NAME, server.address, LIMITS)
+    assert answer == Answer(addresses=("127.0.0.11", "127.0.0.12", "::1"), ttl_s=7, complete=True, left_out=0)
 
 
 @pytest.mark.parametrize(("kind", "value"), [("A", "127.0.0.11"), ("AAAA", "2001:db8::1")])
 async def test_one_kind_alone_is_enough(kind: str, value: str) -> None:
     async with NameServer([records(kind, value, ttl=60)]) as server:
-        assert await resolve(NAME, server.address) == Answer(addresses=(value,), ttl_s=60, complete=True)
+        assert await resolve(NAME, server.address, LIMITS) == Answer(
+            addresses=(value,), ttl_s=60, complete=True, left_out=0
+        )
 
 
 async def test_a_life_of_zero_is_a_second() -> None:
     async with NameServer([records("A", "127.0.0.1", ttl=0)]) as server:
-        assert (await resolve(NAME, server.address)).ttl_s == 1
+        assert (await resolve(NAME, server.address, LIMITS)).ttl_s == 1
 
 
 async def test_what_dns_says_now_counts_and_nothing_is_remembered() -> None:
     async with NameServer([records("A", "127.0.0.11", ttl=3600)]) as server:
-        await resolve(NAME, server.address)
+        await resolve(NAME, server.address, LIMITS)
         server.set_records([records("A", "127.0.0.12", ttl=3600)])
-        assert (await resolve(NAME, server.address)).addresses == ("127.0.0.12",)
+        assert (await resolve(NAME, server.address, LIMITS)).addresses == ("127.0.0.12",)
 
 
 async def test_a_hundred_addresses_are_capped() -> None:
     """Over TCP too: the answer does not fit into a datagram."""
     many = [f"127.0.1.{n}" for n in range(1, 101)]
     async with NameServer([records("A", *many)]) as server:
-        answer = await resolve(NAME, server.address)
-    assert len(answer.addresses) == MAX_ADDRESSES
+        answer = await resolve(NAME, server.address, LIMITS)
+    assert (len(answer.addresses), answer.left_out) == (64, 36)
     assert set(answer.addresses) < set(many)
 
 
@@ -65,22 +69,22 @@ async def test_a_name_that_does_not_exist_is_unreachable() -> None:
         [{"name": "other.test.", "type": "A", "ttl": 1, "values": ["127.0.0.1"]}]
     ) as server:
         with pytest.raises(UnreachableError, match="A: "):
-            await resolve(NAME, server.address)
+            await resolve(NAME, server.address, LIMITS)
         with pytest.raises(UnreachableError, match="NXDOMAIN"):
-            await resolve("none.other.test", server.address)
+            await resolve("none.other.test", server.address, LIMITS)
 
 
 async def test_a_name_without_addresses_is_unreachable() -> None:
     async with NameServer([{"name": f"{NAME}.", "type": "TXT", "ttl": 1, "values": ['"hello"']}]) as server:
         with pytest.raises(UnreachableError, match="there is no A and no AAAA record"):
-            await resolve(NAME, server.address)
+            await resolve(NAME, server.address, LIMITS)
 
 
 async def test_no_search_list_is_tried() -> None:
     """`tunnel` alone must not become `tunnel.<whatever this machine's domain is>`."""
     async with NameServer([records("A", "127.0.0.1")]) as server:
         with pytest.raises(UnreachableError):
-            await resolve("tunnel", server.address)
+            await resolve("tunnel", server.address, LIMITS)
 
 
 # -- servers that are worse ---------------------------------------------------------------------------
@@ -144,16 +148,14 @@ BAD: dict[str, Callable[[bytes], bytes | None]] = {
 async def test_a_broken_server_is_unreachable_within_the_deadline(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIFETIME_S", 0.3)
     started = time.monotonic()
     async with bad_server(BAD[name]) as address:
         with pytest.raises(UnreachableError, match="could not be resolved"):
-            await resolve(NAME, address)
+            await resolve(NAME, address, LIMITS)
     assert time.monotonic() - started < 2.5  # two kinds of address, one lifetime each
 
 
 async def test_one_kind_that_fails_does_not_hide_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIFETIME_S", 0.3)
     async with NameServer([records("A", "127.0.0.11")]) as good:
 
         def only_a(query: bytes) -> bytes | None:
@@ -161,17 +163,16 @@ async def test_one_kind_that_fails_does_not_hide_the_other(monkeypatch: pytest.M
             return good.answer(query, tcp=False) if wants_a else _rcode(dns.rcode.SERVFAIL)(query)
 
         async with bad_server(only_a) as address:
-            answer = await resolve(NAME, address)
+            answer = await resolve(NAME, address, LIMITS)
         assert answer.addresses == ("127.0.0.11",)
         assert not answer.complete  # so nobody is drained for not being in it
 
 
 async def test_nobody_there_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LIFETIME_S", 0.3)
     async with NameServer() as server:
         address = server.address
     with pytest.raises(UnreachableError):
-        await resolve(NAME, address)
+        await resolve(NAME, address, LIMITS)
 
 
 async def test_a_machine_without_a_resolver_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ async def test_a_machine_without_a_resolver_says_so(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(dns.asyncresolver, "Resolver", none)
     with pytest.raises(UnreachableError, match="no resolver configured"):
-        await resolve(NAME, None)
+        await resolve(NAME, None, LIMITS)
 
 
 async def test_a_cancellation_that_the_library_swallows_counts_all_the_same(
@@ -196,8 +197,8 @@ async def test_a_cancellation_that_the_library_swallows_counts_all_the_same(
                 await asyncio.sleep(60)
             raise dns.resolver.NoAnswer
 
-    monkeypatch.setattr(module, "_resolver", lambda _: Swallows())
-    asking = asyncio.create_task(resolve("tunnel.test", ("127.0.0.1", 53)))
+    monkeypatch.setattr(module, "_resolver", lambda *_: Swallows())
+    asking = asyncio.create_task(resolve("tunnel.test", ("127.0.0.1", 53), LIMITS))
     await asked.wait()
     asking.cancel()
     async with asyncio.timeout(20):

@@ -17,6 +17,7 @@ from runtime.clock import TrustedClock
 from runtime.documents import dsse
 from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
 from runtime.errors import DocumentError, UnreachableError
+from runtime.limits import Limits
 from runtime.web import documents as module
 from runtime.web.documents import PublishedDocuments, fetch
 from tests.channel import parties
@@ -198,12 +199,11 @@ async def test_a_bad_publisher_is_said_once_and_a_good_answer_later_is_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "FIRST_POLL_S", 0.02)
-    monkeypatch.setattr(module, "DEADLINE_S", 0.3)
     caplog.set_level(logging.WARNING)
     answer, said = BAD[name]
     publisher = Publisher(answer)
     async with publisher.listener, asyncio.timeout(10):
-        of = documents(document_urls=(publisher.url,))
+        of = documents(document_urls=(publisher.url,), limits=Limits(document_url_s=0.3))
         running = asyncio.create_task(of.run())
         while publisher.asked < 3:  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(0.01)
