@@ -107,6 +107,11 @@ class ClientMetrics(Collector):
         failures = CounterMetricFamily(
             "tunnel_session_failures", "Sessions that ended or failed, by code", labels=["address", "code"]
         )
+        handshakes = SummaryMetricFamily(
+            "tunnel_session_handshake_seconds",
+            "First attestations of sessions, and the time they took",
+            labels=["address"],
+        )
         for status in self._client.status():
             grade = status.peer.grade if status.peer else ""
             up.add_metric([status.address, grade], 1 if status.state == "established" else 0)
@@ -114,7 +119,22 @@ class ClientMetrics(Collector):
             sessions.add_metric([status.address], status.sessions)
             for code, count in status.failures.items():
                 failures.add_metric([status.address, code], count)
-        yield from (up, joined, sessions, failures)
+            handshakes.add_metric([status.address], status.handshakes, status.handshakes_s)
+        yield from (up, joined, sessions, failures, handshakes)
+        yield from self._carried()
+
+    def _carried(self) -> Iterator[Metric]:
+        streams = GaugeMetricFamily("tunnel_streams", "Streams open now", labels=["address"])
+        opened = CounterMetricFamily("tunnel_streams_opened", "Streams opened", labels=["address"])
+        moved = CounterMetricFamily(
+            "tunnel_data_bytes", "Frame bytes on data connections", labels=["address", "direction"]
+        )
+        for address, now, carried in self._client.carried():
+            streams.add_metric([address], now)
+            opened.add_metric([address], carried.opened)
+            moved.add_metric([address, "received"], carried.received)
+            moved.add_metric([address, "sent"], carried.sent)
+        yield from (streams, opened, moved)
 
 
 class OwnMetrics(Collector):

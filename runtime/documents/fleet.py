@@ -13,7 +13,7 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, Literal
 
-from runtime.documents import dsse, reference_values, schema, strict_json, times
+from runtime.documents import reference_values, schema, strict_json, times
 from runtime.documents.reference_values import ReferenceValues
 from runtime.errors import DocumentError, Problem
 
@@ -86,11 +86,6 @@ class FleetDocument:
     def member_by_settings(self, settings_digest: bytes) -> Member | None:
         """Return the member that boots with these settings, if the owner knows one."""
         return next((member for member in self.members if member.settings_digest == settings_digest), None)
-
-
-def open_signed(envelope: bytes, owner_keys: tuple[bytes, ...]) -> FleetDocument:
-    """Verify the owner's signature, then read. Raises: DocumentError."""
-    return read(dsse.open_envelope(envelope, dsse.FLEET_TYPE, owner_keys))
 
 
 def read(data: bytes) -> FleetDocument:

@@ -18,7 +18,7 @@ from runtime.documents.settings import ClientSettings
 from runtime.errors import UnreachableError, UsageError
 from runtime.limits import Limits
 from runtime.tunnel import access_log, resolve
-from runtime.tunnel.data import Origin
+from runtime.tunnel.data import Carried, Origin
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.supervisor import Status, Supervisor
 from runtime.tunnel.tls_end import visitor_context
@@ -94,6 +94,11 @@ class TunnelClient:
     def status(self) -> list[Status]:
         """Return what each address is doing, by address."""
         return [self._running[address][0].status for address in sorted(self._running)]
+
+    def carried(self) -> list[tuple[str, int, Carried]]:
+        """Return each address with its open streams and all it has carried, by address."""
+        running = sorted(self._running.items())
+        return [(address, one.streams, one.carried) for address, (one, _) in running]
 
     @property
     def streams(self) -> int:

@@ -131,6 +131,23 @@ class JoinTicket:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What data connections have carried since they joined."""
+
+    opened: int = 0  # streams
+    received: int = 0  # frame bytes, from the server
+    sent: int = 0
+
+    def plus(self, other: Carried) -> Carried:
+        """Add up."""
+        return Carried(
+            opened=self.opened + other.opened,
+            received=self.received + other.received,
+            sent=self.sent + other.sent,
+        )
+
+
 def farewell_s(deadline_s: float) -> float:
     """Return how long before a drain's deadline WebSockets are told: the frame has to arrive."""
     return min(1.0, deadline_s / 4)
@@ -144,6 +161,7 @@ class DataConnection:
     ) -> None:
         self.closed: asyncio.Future[TunnelError | None] = loop.create_future()
         self._follow = follow  # None: no access log
+        self._opened = 0
         self._loop = loop
         self._limits = limits
         self._origins = origins
@@ -154,6 +172,11 @@ class DataConnection:
     def streams(self) -> int:
         """Count the streams open now."""
         return self.mux.streams
+
+    @property
+    def carried(self) -> Carried:
+        """Sum up since the join."""
+        return Carried(opened=self._opened, received=self.mux.received_bytes, sent=self.mux.sent_bytes)
 
     def goaway(self) -> None:
         """Ask for no new streams; the connection closes when the last one ends."""
@@ -190,6 +213,7 @@ class DataConnection:
             self.closed.set_result(error)
 
     def _accept(self, stream: Stream, request: OpenRequest) -> StreamSink | ResetCode:
+        self._opened += 1
         followed = None
         if self._follow is not None:
             followed = stream.witness = self._follow(request)

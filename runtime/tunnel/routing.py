@@ -57,7 +57,7 @@ class Router:
         self._offers: dict[SessionId, frozenset[str]] = {}
 
     def offer(self, session: SessionId, patterns: frozenset[str]) -> None:
-        """Set what a session offers; keeps its turn for patterns that it offered before."""
+        """Set what a session offers, nothing at its end; keeps its turn for what it offered before."""
         before = self._offers.get(session, frozenset())
         for pattern in sorted(before - patterns):
             self._leave(session, pattern)
@@ -67,10 +67,6 @@ class Router:
             self._offers[session] = patterns
         else:
             self._offers.pop(session, None)
-
-    def remove(self, session: SessionId) -> None:
-        """Give a session no new stream: it ended, or it drains."""
-        self.offer(session, frozenset())
 
     @property
     def serving(self) -> bool:

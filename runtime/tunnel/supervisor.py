@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 from runtime.attestation.model import AttestationResult
 from runtime.channel import session as channel
@@ -26,7 +26,7 @@ from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.access_log import AccessLog
-from runtime.tunnel.data import DataConnection, JoinTicket, Origin, OriginTable
+from runtime.tunnel.data import Carried, DataConnection, JoinTicket, Origin, OriginTable
 from runtime.tunnel.document_exchange import DocumentExchange
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_door import OwnerDoor
@@ -55,6 +55,8 @@ class Status:
     connections: int = 0
     since: float = 0.0  # monotonic seconds of the last change of state
     sessions: int = 0  # established since the start
+    handshakes: int = 0  # first attestations that led to a session
+    handshakes_s: float = 0.0  # what they took, from the dial on
     last_error: str = ""
     failures: dict[str, int] = field(default_factory=dict)  # code -> how often
 
@@ -82,6 +84,7 @@ class Supervisor:
         self._again = asyncio.Event()  # attest again now
         self._session: Session | None = None
         self._connections: dict[int, DataConnection] = {}
+        self._carried = Carried()  # by connections that are gone
         self._table = OriginTable(self._routes, frozenset())
         self._farewell: asyncio.TimerHandle | None = None
         self._retry_after_s = 0.0  # what the server asked for
@@ -103,6 +106,11 @@ class Supervisor:
     def streams(self) -> int:
         """Count the visitors' streams open now."""
         return sum(connection.streams for connection in self._connections.values())
+
+    @property
+    def carried(self) -> Carried:
+        """Sum up since the start."""
+        return reduce(Carried.plus, (each.carried for each in self._connections.values()), self._carried)
 
     def hurry(self) -> None:
         """Skip the present pause."""
@@ -166,11 +174,13 @@ class Supervisor:
         return error
 
     async def _once(self) -> None:
-        where = f"{self.status.address} port {self._port}"
+        where, started = f"{self.status.address} port {self._port}", time.monotonic()
         async with deadline(self._limits.session_dial_s, "session_deadline", f"{where} did not answer"):
             wire = await transport.connect(self.status.address, self._port, self._party.key, self._limits)
         try:
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
+            self.status.handshakes += 1
+            self.status.handshakes_s += time.monotonic() - started
             await self._serve(session)
         finally:
             self._session = None
@@ -179,6 +189,7 @@ class Supervisor:
                 self._farewell = None
             for connection in self._connections.values():
                 connection.abort()
+            self._carried = self.carried
             self._connections.clear()
             self.status.connections = 0
             wire.close()
@@ -274,6 +285,7 @@ class Supervisor:
         """Replace a data connection that is lost; if the worker takes none, the session is over."""
         while True:
             reason = await self._connections[worker].closed
+            self._carried = self._carried.plus(self._connections.pop(worker).carried)
             self.status.connections -= 1
             if self.status.state == "draining":
                 await session.transport.closed  # streams of other workers may still be ending

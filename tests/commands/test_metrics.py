@@ -42,6 +42,10 @@ CLIENT = {
     "tunnel_data_connections": {"address"},
     "tunnel_sessions_established": {"address"},
     "tunnel_session_failures": {"address", "code"},
+    "tunnel_session_handshake_seconds": {"address"},
+    "tunnel_streams": {"address"},
+    "tunnel_streams_opened": {"address"},
+    "tunnel_data_bytes": {"address", "direction"},
 }
 OWN = {
     "tunnel_appraisals": {"reason"},
@@ -93,12 +97,28 @@ async def test_what_a_server_and_a_client_count(amd: FakeAmd, monkeypatch: pytes
             assert seen["tunnel_data_connections"] == {("127.0.0.1",): 1.0}
             assert seen["tunnel_sessions_established"] == {("127.0.0.1",): 1.0}
             assert seen["tunnel_session_failures"] == {}
+            assert seen["tunnel_streams_opened"] == {("127.0.0.1",): 1.0}
+            assert seen["tunnel_streams"]["127.0.0.1",] <= 1
+            assert client.status()[0].handshakes == 1
+            assert 0 < client.status()[0].handshakes_s < 60
+            # What one end sent the other has received: both count frame bytes.
+            await until(
+                lambda: (
+                    scrape(client)["tunnel_data_bytes"]["127.0.0.1", "received"]
+                    == scrape(server)["tunnel_data_bytes"]["sent", "client-1", "0"]
+                )
+            )
+            before = scrape(client)["tunnel_data_bytes"]["127.0.0.1", "received"]
             server.sessions()[0].session.transport.abort()
             ended = (
                 "127.0.0.1",
                 "closed",
             )  # it dials again at once, and may be told that it is there already
             await until(lambda: scrape(client)["tunnel_session_failures"].get(ended) == 1.0)
+            # Counters outlive the connections that made them.
+            after = scrape(client)
+            assert after["tunnel_streams_opened"] == {("127.0.0.1",): 1.0}
+            assert after["tunnel_data_bytes"]["127.0.0.1", "received"] >= before > 100
 
 
 def test_the_documented_names_are_these() -> None:

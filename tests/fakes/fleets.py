@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.documents import strict_json, times
+from runtime.documents import dsse, fleet, strict_json, times
 from runtime.documents.fleet import Role
 from runtime.documents.reference_values import SnpProduct
 from tests.fakes import snp_report
@@ -102,3 +102,8 @@ def fleet_document(
 def fleet_payload(members: Sequence[FleetMember], **options: Any) -> bytes:
     """Return the bytes that an owner would sign; `options` as in `fleet_document`."""
     return strict_json.canonical(fleet_document(members, **options))
+
+
+def open_signed(envelope: bytes, owner_keys: tuple[bytes, ...]) -> fleet.FleetDocument:
+    """Read a published fleet document as a member does: the owner's signature first."""
+    return fleet.read(dsse.open_envelope(envelope, dsse.FLEET_TYPE, owner_keys))

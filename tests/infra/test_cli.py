@@ -11,6 +11,7 @@ import pytest
 from infra import cli
 from runtime.documents import fleet, settings
 from runtime.errors import DocumentError
+from tests.fakes.fleets import open_signed
 from tests.infra.conftest import Ran, Runs, finish, start
 
 pytestmark = pytest.mark.timeout(150)  # the first that asks for `runs` waits for the SDKs' imports
@@ -130,7 +131,7 @@ def test_enrolment_makes_the_draft_a_document_that_members_open(
     public = bytes.fromhex(capsys.readouterr().out.strip())
     arguments = ["--key", str(key), "--in", str(tmp_path / "fleet.json"), "--out", str(signed)]
     assert cli.main(["document", "--sign", *arguments, "--publish", str(tmp_path / "web")]) == 0
-    document = fleet.open_signed((tmp_path / "web" / "fleet.json").read_bytes(), (public,))
+    document = open_signed((tmp_path / "web" / "fleet.json").read_bytes(), (public,))
     assert [member.name for member in document.members] == [
         "aws-1",
         "azure-1",

@@ -35,7 +35,7 @@ def test_exact_beats_wildcard_and_a_wildcard_is_one_label() -> None:
         assert router.sessions(hostname) == 0
         with pytest.raises(NoRouteError):
             router.pick(hostname)
-    router.remove(B)
+    router.offer(B, frozenset())
     assert router.pick("a.b.c") == A
 
 
@@ -62,7 +62,7 @@ def test_counts_stay_even_whoever_comes_and_goes(script: list[tuple[str, Session
             router.offer(session, offers("a.b"))
             present.add(session)
         elif action == "-":
-            router.remove(session)
+            router.offer(session, frozenset())
             present.discard(session)
         else:
             chosen = router.pick("a.b")

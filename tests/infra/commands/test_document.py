@@ -14,6 +14,7 @@ from infra import cli, owner_key
 from infra.commands import document
 from runtime.documents import dsse, fleet, routes, times
 from runtime.errors import DocumentError
+from tests.fakes.fleets import open_signed
 
 ROUTES = {
     "schema": "tunnel-routes/1",
@@ -53,11 +54,11 @@ def test_signed_is_what_a_member_opens(
     tmp_path: Path, draft: dict[str, Any], public: bytes, sign: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert sign(draft) == 0
-    opened = fleet.open_signed((tmp_path / "out.json").read_bytes(), (public,))
+    opened = open_signed((tmp_path / "out.json").read_bytes(), (public,))
     assert opened.version == 1
     assert opened.digest.hex() in capsys.readouterr().out
     with pytest.raises(DocumentError, match="no signature by the owner keys"):
-        fleet.open_signed((tmp_path / "out.json").read_bytes(), (owner_key.create(tmp_path / "other.pem"),))
+        open_signed((tmp_path / "out.json").read_bytes(), (owner_key.create(tmp_path / "other.pem"),))
 
 
 def test_routes_are_signed_as_routes(tmp_path: Path, public: bytes, sign: Run) -> None:
@@ -65,7 +66,7 @@ def test_routes_are_signed_as_routes(tmp_path: Path, public: bytes, sign: Run) -
     envelope = (tmp_path / "out.json").read_bytes()
     assert routes.read(dsse.open_envelope(envelope, dsse.ROUTES_TYPE, (public,))).version == 1
     with pytest.raises(DocumentError, match="payloadType"):
-        fleet.open_signed(envelope, (public,))
+        open_signed(envelope, (public,))
 
 
 def test_all_problems_are_told_and_nothing_is_written(
@@ -108,7 +109,7 @@ def test_publishing_puts_it_where_the_urls_point_and_only_rises(
     assert sign(draft, "--publish", folder) == 0
     assert sign(draft, "--publish", folder) == 0  # the same again is no change
     published = tmp_path / "web" / "fleet.json"
-    assert fleet.open_signed(published.read_bytes(), (public,)).version == 1
+    assert open_signed(published.read_bytes(), (public,)).version == 1
     before = published.read_bytes()
     assert sign(draft | {"tunnel_name": "other.example.com"}, "--publish", folder) == 2
     assert "is 1, want more than the published 1" in capsys.readouterr().err

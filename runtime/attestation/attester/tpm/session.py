@@ -17,7 +17,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from runtime.attestation.attester.tpm.wire import RH_NULL, RS_PW, sized
+from runtime.attestation.attester.tpm.wire import RS_PW, sized
 from runtime.attestation.tees.tpm.attest import MAX_DIGEST_BYTES, SHA512, Reader
 from runtime.errors import MalformedError
 
@@ -94,11 +94,6 @@ class HmacSession:
 def start_parameters(nonce_caller: bytes, encrypted_salt: bytes) -> bytes:
     """Return the parameters of TPM2_StartAuthSession: an HMAC session, nothing encrypted, SHA-512."""
     return sized(nonce_caller) + sized(encrypted_salt) + struct.pack(">BHH", SESSION_HMAC, _ALG_NULL, SHA512)
-
-
-def unbound() -> int:
-    """Return the handle for `bind`: none."""
-    return RH_NULL
 
 
 def encrypt_salt(key: rsa.RSAPublicKey, salt: bytes) -> bytes:
