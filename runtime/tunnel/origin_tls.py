@@ -2,7 +2,7 @@
 
 No byte of a visitor leaves before the origin has shown one of the pinned certificates and agreed to the
 protocol that the visitor speaks. Names, authorities and dates of that certificate mean nothing: the pin
-is the trust. Stands between the visitor's `TlsEnd` and the origin's socket, on memory BIOs as that does.
+is the trust. Stands between the visitor's `TlsEnd` and the origin's socket.
 
 close_notify is half-close in both directions; a socket that ends without one is a truncation and looks
 like one to the visitor. Plaintext counts as consumed once its encrypted form has left this process.
@@ -11,7 +11,6 @@ like one to the visitor. Plaintext counts as consumed once its encrypted form ha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import ssl
@@ -21,12 +20,11 @@ from typing import Literal, TypeAlias
 from runtime.limits import Limits
 from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.stream import Far, StreamSink
+from runtime.tunnel.tls_pump import TlsPump
 
 log = logging.getLogger("tunnel.origin")
 
 Protocol: TypeAlias = Literal["h2", "http/1.1"]
-
-_READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
 
 
 @cache
@@ -41,7 +39,7 @@ def pinned_context(protocol: Protocol) -> ssl.SSLContext:
     return context
 
 
-class OriginTls:
+class OriginTls(TlsPump):
     """`StreamSink` of a visitor's plaintext; `socket_side` is the `Far` of the origin's socket."""
 
     def __init__(
@@ -56,18 +54,20 @@ class OriginTls:
         limits: Limits,
     ) -> None:
         """`pins` are SHA-256 of the certificate's DER; `hostname` is the visitor's, and goes as SNI."""
+        super().__init__(
+            pinned_context(protocol),
+            server_side=False,
+            hostname=hostname,
+            put=self._to_socket,
+            loop=loop,
+            limits=limits,
+        )
         self.socket_side = _SocketSide(self)
         self._pins, self._protocol, self._hostname = pins, protocol, hostname
         self._far, self._socket, self._limits = far, socket, limits
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = pinned_context(protocol).wrap_bio(
-            self._incoming, self._outgoing, server_side=False, server_hostname=hostname
-        )
         self._early: bytearray | None = bytearray()  # until the handshake is done; within the stream's credit
-        self._over = self._ended_in = self._ended_out = False
         self._owed = 0  # plaintext taken from the visitor, not yet given back
         self._unsent = 0  # encrypted bytes that the socket has not consumed
-        self._timer: asyncio.TimerHandle | None = loop.call_later(limits.tls_s, self._too_slow)
         self._pump()
 
     # ------------------------------------------------------------------ from the visitor
@@ -131,25 +131,8 @@ class OriginTls:
 
     # ------------------------------------------------------------------ inside
 
-    def _pump(self) -> None:
-        try:
-            if self._early is not None:
-                self._handshake()
-            self._read_all()
-        except ssl.SSLWantReadError:
-            self._send()
-            if self._unsent > self._limits.stalled_bytes:  # KeyUpdates from an origin that reads no answer
-                self._cut(ResetCode.ORIGIN_LOST)
-        except ssl.SSLError as error:
-            self._send()  # OpenSSL has put an alert there
-            if self._early is not None:
-                self._refuse(f"TLS failed: {error.reason or error}")
-            else:
-                self._cut(ResetCode.ORIGIN_LOST)
-
-    def _handshake(self) -> None:
-        self._tls.do_handshake()
-        # Nothing of ours is out yet but the ClientHello: our Finished waits in `_outgoing` for this check.
+    def _secured(self) -> None:
+        # Nothing of ours is out yet but the ClientHello: our Finished waits for this check.
         digest = hashlib.sha256(self._tls.getpeercert(binary_form=True) or b"").digest()
         if digest not in self._pins:
             wanted = " or ".join(sorted(pin.hex() for pin in self._pins))
@@ -159,7 +142,6 @@ class OriginTls:
         if spoken != self._protocol and (spoken is not None or self._protocol == "h2"):
             self._refuse(f"protocol is {spoken}, want {self._protocol}")
             return
-        self._cancel_timer()
         early, self._early = bytes(self._early or b""), None
         self._send()
         if early:
@@ -167,51 +149,42 @@ class OriginTls:
         if self._ended_out:
             self._finish_out()
 
-    def _read_all(self) -> None:
-        while not self._over and not self._ended_in:
-            try:
-                plain = self._tls.read(_READ)
-            except ssl.SSLZeroReturnError:  # what a close_notify reads as once ours is out; before, as b""
-                plain = b""
-            if not plain:
-                self._ended_in = True
-                self._far.end()
-                return
-            self._far.write(plain)
+    def _plain(self, data: bytes) -> None:
+        self._far.write(data)
 
-    def _encrypt(self, chunk: Chunk) -> None:
-        if self._over:
-            return
-        try:
-            view = memoryview(chunk)
-            while view:
-                view = view[self._tls.write(view) :]
-        except ssl.SSLError:
-            self._cut(ResetCode.ORIGIN_LOST)
-            return
+    def _ended(self) -> None:
+        self._far.end()
+
+    def _answer(self) -> None:
         self._send()
+        if self._unsent > self._limits.stalled_bytes:  # KeyUpdates from an origin that reads no answer
+            self._cut(ResetCode.ORIGIN_LOST)
+
+    def _failed(self, error: ssl.SSLError) -> None:
+        if self._early is not None:
+            self._refuse(f"TLS failed: {error.reason or error}")
+        else:
+            self._cut(ResetCode.ORIGIN_LOST)
+
+    def _unwritable(self) -> None:
+        self._cut(ResetCode.ORIGIN_LOST)
+
+    def _slow(self) -> None:
+        self._refuse(f"silent for {self._limits.tls_s:g} s")
 
     def _finish_out(self) -> None:
-        with contextlib.suppress(ssl.SSLError):  # "want read": ours is out, the origin's is not here yet
-            self._tls.unwrap()
-        self._send()
+        self._close_notify()
         if not self._over:
             self._socket.end()
 
-    def _send(self) -> None:
-        if self._outgoing.pending and not self._over:
-            data = self._outgoing.read()
-            self._unsent += len(data)  # before the call: the socket may consume at once
-            self._socket.data(data)
+    def _to_socket(self, data: bytes) -> None:
+        self._unsent += len(data)  # before the call: the socket may consume at once
+        self._socket.data(data)
 
     def _give_back(self) -> None:
         if self._owed and not self._unsent and self._early is None:
             owed, self._owed = self._owed, 0
             self._far.consumed(owed)
-
-    def _too_slow(self) -> None:
-        self._timer = None
-        self._refuse(f"silent for {self._limits.tls_s:g} s")
 
     def _refuse(self, why: str) -> None:
         log.warning("origin refused", extra={"fields": {"hostname": self._hostname, "detail": why}})
@@ -224,14 +197,8 @@ class OriginTls:
             self._far.reset(code)
 
     def _close(self) -> None:
-        self._over = True
+        super()._close()
         self._early = None
-        self._cancel_timer()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class _SocketSide:

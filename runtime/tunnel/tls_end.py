@@ -1,6 +1,5 @@
 """End a visitor's TLS at the tunnel client, between a stream and a plaintext origin. I/O (loop timers only).
 
-Works on memory BIOs, so it needs no transport of its own and runs the same on every event loop.
 close_notify is half-close in both directions; an end without it is a truncation and cuts the origin.
 Plaintext is consumed before the encrypted bytes count as consumed: the credit bounds what is held.
 """
@@ -8,7 +7,6 @@ Plaintext is consumed before the encrypted bytes count as consumed: the credit b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Callable
 
@@ -16,10 +14,10 @@ from runtime.limits import Limits
 from runtime.memory_chain import load_chain
 from runtime.tunnel.frames import Chunk, ResetCode
 from runtime.tunnel.stream import Far, StreamSink
+from runtime.tunnel.tls_pump import TlsPump
 from runtime.tunnel.websocket import GOING_AWAY, WebSocketWatch
 
 _MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpdate's 22
-_READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
 
 
 def visitor_context(
@@ -39,7 +37,7 @@ def visitor_context(
     return context
 
 
-class TlsEnd:
+class TlsEnd(TlsPump):
     """`StreamSink` of a stream of TLS bytes; the origin's socket talks to it through an `_OriginSide`."""
 
     def __init__(
@@ -51,18 +49,16 @@ class TlsEnd:
         limits: Limits,
         on_secured: Callable[[Far, str | None], StreamSink],
     ) -> None:
+        super().__init__(context, server_side=True, hostname=None, put=stream.write, loop=loop, limits=limits)
         self._stream = stream
         self._on_secured = on_secured  # with the ALPN, after the handshake: only then is the origin dialled
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._origin: StreamSink | None = None
-        self._paused = self._over = self._ended_in = self._ended_out = False
+        self._paused = False
         self._owed = 0  # encrypted bytes read from the stream, not yet given back
         self._unread = 0  # bytes OpenSSL answered while the visitor did not read
         self._held = 0  # plaintext bytes the origin has not consumed
         self._watch: WebSocketWatch | None = None
         self._leaving = False  # 1001 goes out between the next two frames
-        self._timer: asyncio.TimerHandle | None = loop.call_later(limits.tls_s, self._too_slow)
 
     # ------------------------------------------------------------------ from the stream
 
@@ -132,26 +128,12 @@ class TlsEnd:
         self._encrypt(GOING_AWAY)
         self.origin_ended()  # what the origin still sends is nobody's; the visitor's own CLOSE reaches it
 
-    def _encrypt(self, data: Chunk) -> None:
-        if self._over:
-            return
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[self._tls.write(view) :]
-        except ssl.SSLError:
-            self._cut(ResetCode.HANDSHAKE)
-            return
-        self._send()
-
     def origin_ended(self) -> None:
         """The origin sends no more: close_notify, then END; the visitor may go on sending."""
         if self._over or self._ended_out:
             return
         self._ended_out = True
-        with contextlib.suppress(ssl.SSLError):  # "want read": ours is out, the visitor's is not here yet
-            self._tls.unwrap()
-        self._send()
+        self._close_notify()
         self._stream.end()
         self._close_if_done()
 
@@ -168,24 +150,8 @@ class TlsEnd:
 
     # ------------------------------------------------------------------ inside
 
-    def _pump(self) -> None:
-        try:
-            if self._origin is None:
-                self._handshake()
-            self._read_all()
-        except ssl.SSLWantReadError:
-            self._answer()
-        except ssl.SSLError:
-            self._send()  # OpenSSL has put an alert there
-            self._close()
-            self._stream.end()  # a reset would overtake the alert; the visitor's own end closes the rest
-            if self._origin is not None:
-                self._origin.reset(ResetCode.HANDSHAKE)
-
-    def _handshake(self) -> None:
-        self._tls.do_handshake()
+    def _secured(self) -> None:
         self._send()
-        self._cancel_timer()
         protocol = self._tls.selected_alpn_protocol()
         if protocol != "h2":
             self._watch = WebSocketWatch()
@@ -193,21 +159,30 @@ class TlsEnd:
         if self._paused:
             self._origin.pause()
 
-    def _read_all(self) -> None:
-        while not self._over and not self._ended_in and self._origin is not None:
-            try:
-                plain = self._tls.read(_READ)
-            except ssl.SSLZeroReturnError:  # what a close_notify reads as once ours is out; before, as b""
-                plain = b""
-            if not plain:
-                self._ended_in = True
-                self._origin.end()
-                self._close_if_done()
-                return
-            self._held += len(plain)
-            if self._watch is not None:
-                self._watch.request(plain)
-            self._origin.data(plain)
+    def _plain(self, data: bytes) -> None:
+        self._held += len(data)
+        if self._watch is not None:
+            self._watch.request(data)
+        if self._origin is not None:
+            self._origin.data(data)
+
+    def _ended(self) -> None:
+        if self._origin is not None:
+            self._origin.end()
+        self._close_if_done()
+
+    def _failed(self, error: ssl.SSLError) -> None:
+        del error
+        self._close()
+        self._stream.end()  # a reset would overtake the alert; the visitor's own end closes the rest
+        if self._origin is not None:
+            self._origin.reset(ResetCode.HANDSHAKE)
+
+    def _unwritable(self) -> None:
+        self._cut(ResetCode.HANDSHAKE)
+
+    def _slow(self) -> None:
+        self._cut(ResetCode.TLS_DEADLINE)
 
     def _answer(self) -> None:
         """Send what OpenSSL answers by itself: handshake messages, KeyUpdates."""
@@ -218,18 +193,10 @@ class TlsEnd:
                 return
         self._send()
 
-    def _send(self) -> None:
-        if self._outgoing.pending:
-            self._stream.write(self._outgoing.read())
-
     def _give_back(self) -> None:
         if not self._held and self._owed:
             owed, self._owed = self._owed, 0
             self._stream.consumed(owed)
-
-    def _too_slow(self) -> None:
-        self._timer = None
-        self._cut(ResetCode.TLS_DEADLINE)
 
     def _cut(self, code: ResetCode) -> None:
         self._close()
@@ -240,15 +207,6 @@ class TlsEnd:
     def _close_if_done(self) -> None:
         if self._ended_in and self._ended_out:
             self._close()
-
-    def _close(self) -> None:
-        self._over = True
-        self._cancel_timer()
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
 
 class _OriginSide:
