@@ -37,7 +37,7 @@ def _other_settings(document: dict[str, Any]) -> None:
 DOCUMENTS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "the previous generation after its end": (_ended, r"image\.date"),
     "an image that is not in the document": (_another_image, r"image\.pcr4"),
-    "settings with another digest": (_other_settings, r"not_a_member"),
+    "settings with another digest": (_other_settings, r"member\.known"),
 }
 _version = iter(range(2, 100))
 
