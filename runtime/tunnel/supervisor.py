@@ -285,14 +285,15 @@ class Supervisor:
         """Replace a data connection that is lost; if the worker takes none, the session is over."""
         while True:
             reason = await self._connections[worker].closed
-            self._carried = self._carried.plus(self._connections.pop(worker).carried)
             self.status.connections -= 1
             if self.status.state == "draining":
                 await session.transport.closed  # streams of other workers may still be ending
             log.warning(
                 "data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}}
             )
-            self._connections[worker] = await self._rejoin(session, plan, worker, counters)
+            joined = await self._rejoin(session, plan, worker, counters)
+            self._carried = self._carried.plus(self._connections[worker].carried)
+            self._connections[worker] = joined
 
     async def _listen(self, session: Session, last_pong: list[float], documents: DocumentExchange) -> None:
         while True:
