@@ -8,6 +8,7 @@ from tests.broken import (
     ledger_machines,
     ledger_owner,
     ledger_pipelines,
+    ledger_publishing,
     ledger_relay,
 )
 from tests.broken.entry import Break
@@ -19,4 +20,5 @@ BREAKS: tuple[Break, ...] = (
     *ledger_relay.BREAKS,
     *ledger_machines.BREAKS,
     *ledger_pipelines.BREAKS,
+    *ledger_publishing.BREAKS,
 )

@@ -1,0 +1,38 @@
+"""Defences of how an owner's document gets to where members fetch it, broken on purpose. Pure."""
+
+from __future__ import annotations
+
+from tests.broken.entry import Break
+
+TESTS = ("tests/infra/test_publishing.py",)
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        name="what authorises a publisher given to any server",
+        file="infra/publishing.py",
+        old="context=ssl.create_default_context()",
+        new="context=ssl._create_unverified_context()",
+        tests=TESTS,
+    ),
+    Break(
+        name="a published document that nobody else can read",
+        file="infra/publishing.py",
+        old="        if found != envelope:",
+        new="        if False:",
+        tests=TESTS,
+    ),
+    Break(
+        name="a version that goes back where it is published",
+        file="infra/commands/document.py",
+        old="        if before is not None:\n            _check_succession",
+        new="        if False:\n            _check_succession",
+        tests=TESTS,
+    ),
+    Break(
+        name="a file of secrets that others may read",
+        file="infra/publishing.py",
+        old="    if mode & _OTHERS:",
+        new="    if False:",
+        tests=TESTS,
+    ),
+)
