@@ -30,6 +30,8 @@ def test_up_writes_what_a_local_fleet_starts_from_and_destroy_ends_it(pulumi: Pa
     assert outputs == answer["outputs"]
     written = {path.stem for path in (tmp_path / "out" / "settings").iterdir()}
     assert written == {member["name"] for member in outputs["fleetDocument"]["members"]}
+    # A file that is not replaced at once would be half there when the engine is killed.
+    assert not list((tmp_path / "engine" / "backend").rglob("*.attrs"))
     gone = call(pulumi, tmp_path / "engine", "destroy")
     assert gone.returncode == 0, gone.stderr
     assert gone.stdout.startswith("destroy: ")
