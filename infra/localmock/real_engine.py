@@ -155,8 +155,8 @@ class LocalStack:
         """Return what the engine and its plugins are started with."""
         return {
             "PATH": os.pathsep.join([str(self.folder / "bin"), str(BIN), os.environ.get("PATH", "")]),
-            # Without files of metadata beside the checkpoints: unlike these they are not replaced at once, and
-            # an engine that is killed while it writes one leaves a state that it cannot read ("EOF").
+            # Without files of metadata beside the checkpoints: unlike these they are not replaced at once,
+            # and an engine that is killed while it writes one leaves a state that it cannot read ("EOF").
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": LOCAL,  # the local stack has no secret to keep
             "PULUMI_SKIP_UPDATE_CHECK": "true",
