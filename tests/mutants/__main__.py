@@ -55,11 +55,9 @@ LISTED = tuple(
     if name not in DECIDING and own_tests(name) and not name.endswith("__init__.py")
 )
 MODULES = DECIDING + LISTED
-# What a module's own tests let live may be noticed by the negative vectors and the whole appraisal.
-BESIDE = tuple(
-    f"tests/attestation/test_{name}.py" for name in ("vectors", "policy", "verifier", "strictness")
-)
-COPIED = ("runtime", "infra", "tests", "images", "pyproject.toml")
+# What a module's own tests let live may be noticed by the whole policy's tests and the vectors.
+BESIDE = ("tests/attestation/test_policy.py", "tests/attestation/test_vectors.py")
+COPIED = ("runtime", "infra", "tests", "images", "docs", "pyproject.toml")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
