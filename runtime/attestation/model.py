@@ -22,7 +22,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 from runtime.attestation.formats import FORMATS, Format
 from runtime.documents.fleet import Grade, Role
@@ -31,6 +31,7 @@ from runtime.errors import MalformedError, TunnelError
 
 MAX_EVIDENCE_SIZE = 256 * 1024  # bytes; an SNP report with its chain is under 16 KiB, a log under 128 KiB
 
+T = TypeVar("T")
 _MAGIC = b"CTE1"
 _PART, _ENDORSEMENT = 1, 2
 _WHAT = "evidence"
@@ -240,6 +241,16 @@ class Findings:
         """Raises: EvidenceRefusedError if any check failed."""
         if failed := self.failed():
             raise EvidenceRefusedError(failed)
+
+    def held(self, value: T | None) -> T:
+        """Settle, and return what the checks were about. Raises: EvidenceRefusedError, MalformedError.
+
+        What is missing has left a failed check; should that have been forgotten, this refuses all the same.
+        """
+        self.settle()
+        if value is None:
+            raise MalformedError(_WHAT, "has a part that did not hold")
+        return value
 
 
 class EvidenceRefusedError(TunnelError):

@@ -113,10 +113,7 @@ def find_member(document: FleetDocument, settings_digest: bytes, role: Role, now
         source=source,
         remedy="a member acts in the role the owner gave it",
     )
-    findings.settle()
-    if member is None:  # unreachable after settle()
-        raise MalformedError(fleet.WHAT, "knows no such member")
-    return member
+    return findings.held(member)
 
 
 def _check_accepted(document: FleetDocument, evidence: Evidence) -> None:

@@ -174,7 +174,7 @@ class Handshake:
             case Kind.REFUSED:
                 code = public_code(message.payload.decode("ascii", "replace"))
                 raise PeerError(code, "closed the session", remote=True)
-            case Kind.CONTROL | Kind.RELAY:
+            case _:  # CONTROL and RELAY belong behind it
                 what = message.kind.name
                 raise PeerError("out_of_turn", f"{what} came while waiting for {self.waiting_for}")
 

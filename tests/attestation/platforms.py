@@ -8,10 +8,11 @@ from typing import Any
 
 from runtime.attestation import model, verifier
 from runtime.attestation.model import AttestationResult, Check, EvidenceRefusedError
-from runtime.attestation.tees import Root
+from runtime.attestation.tees import TEES, MachineClaims, Root
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.documents import fleet as documents
 from runtime.documents import strict_json
-from runtime.documents.fleet import Role
+from runtime.documents.fleet import FleetDocument, Role
 from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
 
@@ -87,6 +88,16 @@ def refused(machine: FakeMachine, fleet: Mapping[str, Any] | None = None, **how:
         return {check.id: check for check in error.checks}
     message = "accepted"
     raise AssertionError(message)
+
+
+def claims_of(machine: FakeMachine, **options: Any) -> MachineClaims:
+    """Return what the evidence proves, whatever the owner wants: single rules are tried on changes of it."""
+    return TEES[machine.format].verify(machine.evidence(**options), BINDER, machine.roots, machine.now)
+
+
+def read(fleet: Mapping[str, Any]) -> FleetDocument:
+    """Return a document as the policy gets it."""
+    return documents.read(strict_json.canonical(dict(fleet)))
 
 
 def encoded(machine: FakeMachine, options: Mapping[str, Any]) -> bytes:

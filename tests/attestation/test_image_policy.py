@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
+from runtime.attestation import image_policy
+from runtime.attestation.image_policy import Booted
+from runtime.attestation.model import Check, Findings
+from runtime.attestation.tees import TEES, MachineClaims
+from runtime.documents import fleet as fleets
 from runtime.documents import times
-from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.platforms import appraise, claims_of, document, read, refused
 from tests.attestation.scene import Scene
 from tests.fakes.machines import FakeMachine
 
@@ -119,3 +125,77 @@ def test_an_endorsement_stands_for_an_entry(platforms: Mapping[str, FakeMachine]
             failed = refused(machine, fleet)
             assert set(failed) == {"firmware.measurement"}
             assert "Google endorses version 2" in failed["firmware.measurement"].actual
+
+
+def looked_at(
+    machine: FakeMachine, claims: MachineClaims, fleet: Mapping[str, Any] | None = None
+) -> tuple[Booted, dict[str, Check]]:
+    """Return what was booted, and the failed checks, of claims that evidence may not have."""
+    made, findings = read(machine.document() if fleet is None else fleet), Findings()
+    values = made.reference_values.formats[machine.format]
+    booted = image_policy.check(findings, claims, made, values, machine.now)
+    return booted, {check.id: check for check in findings.failed()}
+
+
+@pytest.mark.parametrize(("later_s", "pinned"), [(0, True), (1, True), (-1, False), (None, False)])
+def test_rtmr0_is_pinned_until_its_date(
+    platforms: Mapping[str, FakeMachine], later_s: int | None, pinned: bool
+) -> None:
+    machine = platforms["gcp-tdx"]
+    fleet = document(machine, firmware={"rtmr0": None} if later_s is None else {})
+    for entry in fleet["firmware"]:
+        if entry["register"] == "rtmr0":
+            entry["not_after"] = times.show(machine.now + (later_s or 0))
+    booted, failed = looked_at(machine, claims_of(machine), fleet)
+    assert (booted.rtmr0_pinned, failed) == (pinned, {})
+
+
+def test_a_launch_digest_pins_no_configuration(scene: Callable[..., Scene]) -> None:
+    made = scene()
+    fleet, findings = fleets.read(made.payload()), Findings()
+    claims = TEES["sev-snp"].verify(made.evidence(), made.binder, made.amd.roots(), made.now)
+    booted = image_policy.check(findings, claims, fleet, fleet.reference_values.formats["sev-snp"], made.now)
+    assert booted.image is not None
+    assert not booted.rtmr0_pinned
+
+
+def test_a_register_that_is_not_there_is_not_zero(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["qemu-tpm"]
+    claims = claims_of(machine)
+    assert claims.registers is not None
+    fewer = {index: value for index, value in claims.registers.values.items() if index not in {7, 12}}
+    without = dataclasses.replace(claims, registers=dataclasses.replace(claims.registers, values=fewer))
+    _, failed = looked_at(machine, without)
+    assert {name: check.actual for name, check in failed.items()} == {
+        "image.pcr12": "no such register",
+        "firmware.pcr7": "no such register",
+    }
+
+
+def test_a_refusal_shows_what_the_owner_listed(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["qemu-tpm"]
+    claims = claims_of(machine)
+    assert claims.registers is not None
+    values = {**claims.registers.values, 7: b"\x07" * 32}
+    registers = dataclasses.replace(claims.registers, values=values)
+    _, failed = looked_at(machine, dataclasses.replace(claims, registers=registers))
+    assert failed["firmware.pcr7"].expected == machine.firmware["pcr7_sha256"].hex()[:32] + "…"
+    none = refused(machine, document(machine, firmware={"pcr7_sha256": None}))
+    assert none["firmware.pcr7"].expected == "a value in the fleet document, which has none"
+
+
+def test_an_endorsement_is_of_this_firmware(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    wanted = {"gce": {"endorsed_firmware": {"min_svn": 2}}}
+    unlisted = document(machine, firmware={"mrtd": None}, values=wanted)
+    claims = claims_of(machine)
+    assert claims.launch is not None
+    other = dataclasses.replace(claims.launch, measurements=frozenset({b"\x99" * 48}))
+    for launch in (other, None):
+        changed = dataclasses.replace(claims, launch=launch)
+        assert set(looked_at(machine, changed, unlisted)[1]) == {"firmware.measurement"}
+        assert looked_at(machine, changed, document(machine, values=wanted))[1] == {}
+    old = document(machine, values=wanted)
+    for entry in old["firmware"]:
+        entry["not_after"] = times.show(machine.now - 1)
+    assert looked_at(machine, claims, old)[1] == {}  # what Google endorses needs no date of ours

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
+from runtime.attestation import member_policy
+from runtime.attestation.member_policy import MachineName, Subject
+from runtime.attestation.model import Findings
+from runtime.attestation.tees import MachineClaims
 from runtime.documents import settings
-from tests.attestation.platforms import appraise, document, refused
+from runtime.documents.fleet import Instance
+from tests.attestation.platforms import appraise, claims_of, document, read, refused
 from tests.attestation.scene import Scene
 from tests.fakes.amd import CSP_ID, FakeAmd
-from tests.fakes.machines import SETTINGS, FakeMachine
+from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
 BANKS: Mapping[str, settings.Bank] = {
     "aws-snp-nitrotpm": "sha384",
@@ -92,3 +99,56 @@ def test_a_vlek_names_no_chip(amd: FakeAmd, scene: Callable[..., Scene]) -> None
     chip = amd.chip("nowhere", "Milan", signer="vlek", days=3650)
     values = {"signers": ["vlek"], "csp_ids": [CSP_ID]}
     assert scene(chip=chip, snp=values).refuse() == {"member.instance"}
+
+
+def failed(machine: FakeMachine, claims: MachineClaims, **changes: Any) -> set[str]:
+    """Return what `check_member` says of the member, with changes of the subject or its instance."""
+    member = read(machine.document()).members[0]
+    if "instance" in changes:
+        member = dataclasses.replace(member, instance=changes.pop("instance"))
+    right: dict[str, Any] = {"role": "client", "binder": BINDER, "settings_digest": SETTINGS, "evidence": b""}
+    findings = Findings()
+    member_policy.check_member(findings, claims, Subject(member=member, **(right | changes)))
+    return {check.id for check in findings.failed()}
+
+
+def test_a_member_acts_in_its_own_role(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    assert failed(machine, claims_of(machine)) == set()
+    assert failed(machine, claims_of(machine), role="server") == {"member.role"}
+
+
+def test_the_same_value_of_another_kind_is_another_machine(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    other = Instance(kind="azure_vm_unique_id", value=machine.instance["value"])
+    assert failed(machine, claims_of(machine), instance=other) == {"member.instance"}
+
+
+def test_what_names_no_machine_is_nobody(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-snp"]
+    claims = dataclasses.replace(claims_of(machine), instance=None)
+    assert claims.snp is not None
+    assert member_policy.machine_name(claims).value == claims.snp.chip_id.hex()
+    vlek = dataclasses.replace(claims, snp=dataclasses.replace(claims.snp, signer="vlek"))
+    for unnamed in (vlek, dataclasses.replace(claims, snp=None)):
+        assert member_policy.machine_name(unnamed).value == ""
+        for value in ("", claims.snp.chip_id.hex()):
+            nobody = Instance(kind="chip_id", value=value)
+            assert failed(machine, unnamed, instance=nobody) == {"member.instance"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "instance"),
+    [
+        ("aws_instance_id", "i-01cfb383223e42522-tpm0000000000000000", "i-01cfb383223e42522"),
+        (
+            "aws_instance_id",
+            "i-01cfb383223e42522-tpm000000000000000",
+            "i-01cfb383223e42522-tpm000000000000000",
+        ),
+        ("gcp_instance_id", "7-tpm0000000000000000", "7-tpm0000000000000000"),
+    ],
+)
+def test_an_instance_is_observed_as_a_document_names_it(kind: str, value: str, instance: str) -> None:
+    name = MachineName(kind=kind, value=value, source="somebody")
+    assert member_policy.instance_of(name) == instance

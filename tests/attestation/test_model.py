@@ -120,3 +120,14 @@ def test_tcb_reaches_only_floors_of_its_own_parts() -> None:
     assert not genoa.reaches({"snp": 24})
     assert not genoa.reaches({"fmc": 0})
     assert str(genoa) == "bootloader 10 tee 0 snp 23 microcode 84"
+
+
+def test_what_is_held_is_there_and_nothing_failed() -> None:
+    findings = Findings()
+    assert findings.held(7) == 7
+    with pytest.raises(MalformedError):
+        findings.held(None)
+    findings.require(False, "x", Reason.TCB, expected="", actual="", source="", remedy="")
+    for value in (7, None):
+        with pytest.raises(EvidenceRefusedError):
+            findings.held(value)

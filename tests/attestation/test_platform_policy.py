@@ -15,7 +15,7 @@ from runtime.attestation.tees import TEES
 from runtime.documents import fleet as documents
 from runtime.documents import strict_json
 from runtime.documents.reference_values import FormatValues
-from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.platforms import appraise, claims_of, document, refused
 from tests.fakes import nitro
 from tests.fakes.amd import FakeAmd
 from tests.fakes.amd_certificates import ia5
@@ -77,10 +77,12 @@ def test_a_log_is_asked_for_where_the_owner_says_so(platforms: Mapping[str, Fake
     assert appraise(machine, optional, endorsements=none).image == "test-image"
 
 
-@pytest.mark.parametrize(("ago_s", "good"), [(300, True), (301, False), (-5, True), (-6, False)])
-def test_a_document_is_young(platforms: Mapping[str, FakeMachine], ago_s: int, good: bool) -> None:
+@pytest.mark.parametrize(
+    ("ago_ms", "good"), [(300_000, True), (300_001, False), (-5_000, True), (-5_001, False)]
+)
+def test_a_document_is_young(platforms: Mapping[str, FakeMachine], ago_ms: int, good: bool) -> None:
     machine = platforms["aws-nitrotpm"]
-    made = {"timestamp": (nitro.NOW - ago_s) * 1000}
+    made = {"timestamp": nitro.NOW * 1000 - ago_ms}
     if good:
         assert appraise(machine, nitro=made).member == "client-1"
     else:
@@ -92,3 +94,57 @@ def test_chip_and_hypervisor_are_in_one_region(amd: FakeAmd, platforms: Mapping[
     chip = amd.chip("elsewhere", "Milan", signer="vlek", extensions={"5": ia5(elsewhere)}, days=731)
     fleet = document(machine, values={"snp": {"csp_ids": [elsewhere]}})
     assert set(refused(machine, fleet, chip=chip)) == {"aws.region"}
+
+
+PART = {
+    "snp": "snp",
+    "tdx": "tdx",
+    "nitrotpm": "nitro",
+    "azure": "paravisor",
+    "gce": "instance",
+}
+
+
+@pytest.mark.parametrize("form", PARTS)
+def test_rules_of_a_part_that_is_not_there_are_not_asked(
+    platforms: Mapping[str, FakeMachine], form: str
+) -> None:
+    machine = platforms[form]
+    changes: dict[str, Any] = {PART[part]: None for part in PARTS[form] if part in PART}
+    findings, claims = Findings(), dataclasses.replace(claims_of(machine), **changes)
+    platform_policy.check(findings, claims, values_of(machine), machine.now)
+    assert [check.id for check in findings.failed()] == []
+
+
+def test_a_console_that_is_off_satisfies_whoever_forbids_it(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["azure-snp"]
+    claims = claims_of(machine)
+    assert claims.paravisor is not None
+    fleet = document(machine, values={"azure": {"console": "forbidden"}})
+    values = documents.read(strict_json.canonical(fleet)).reference_values.formats[machine.format]
+    for enabled in (True, False):
+        findings = Findings()
+        said = dataclasses.replace(claims.paravisor, console_enabled=enabled)
+        platform_policy.check(findings, dataclasses.replace(claims, paravisor=said), values, machine.now)
+        assert [check.id for check in findings.failed()] == (["azure.console"] if enabled else [])
+
+
+@pytest.mark.parametrize("certificates", ["required", "when_present"])
+@pytest.mark.parametrize("revocation", ["required", "when_present"])
+@pytest.mark.parametrize("have", ["nothing", "certificates", "lists"])
+def test_certificates_and_lists_are_asked_for_where_the_owner_says_so(
+    platforms: Mapping[str, FakeMachine], certificates: str, revocation: str, have: str
+) -> None:
+    machine = platforms["azure-tdx"]
+    claims = claims_of(machine)
+    assert claims.ak is not None
+    ak = None if have == "nothing" else dataclasses.replace(claims.ak, revocation_checked=have == "lists")
+    fleet = document(
+        machine, values={"azure": {"ak_certificates": certificates, "ak_revocation": revocation}}
+    )
+    values = documents.read(strict_json.canonical(fleet)).reference_values.formats[machine.format]
+    findings = Findings()
+    platform_policy.check(findings, dataclasses.replace(claims, ak=ak), values, machine.now)
+    wanted = {"ak.certified"} if certificates == "required" and have == "nothing" else set[str]()
+    wanted |= {"ak.revocation"} if revocation == "required" and have != "lists" else set()
+    assert {check.id for check in findings.failed()} == wanted

@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation import statements, verifier
+from runtime.attestation import policy, statements, verifier
+from runtime.attestation.member_policy import Subject
 from runtime.attestation.model import EvidenceRefusedError, TrustRoot
+from runtime.attestation.tees import TEES
+from runtime.documents import fleet as documents
 from runtime.documents import strict_json, times
 from runtime.documents.waivable import WAIVABLE
 from tests.attestation.scene import BINDER, SETTINGS, Scene
@@ -267,3 +270,17 @@ def test_warnings_before_things_end(scene: Scenes) -> None:
 def test_the_zero_digest_means_no_id_block() -> None:
     assert bytes.fromhex(ZERO_DIGEST) == bytes(48)
     assert snp_report.POLICY == 0x30000
+
+
+def test_a_format_without_values_ends_the_policy_at_once(scene: Scenes) -> None:
+    made = scene()
+    claims = TEES["sev-snp"].verify(made.evidence(), BINDER, made.amd.roots(), made.now)
+    known = documents.read(made.payload())
+    none = documents.read(scene(document={"reference_values": {}}).payload())
+    subject = Subject(
+        member=known.members[0], role="client", binder=BINDER, settings_digest=SETTINGS, evidence=b""
+    )
+    assert policy.appraise(claims, subject, known, made.now).member == "client-1"
+    with pytest.raises(EvidenceRefusedError) as caught:
+        policy.appraise(claims, subject, none, made.now)
+    assert [check.id for check in caught.value.checks] == ["sev-snp.accepted"]

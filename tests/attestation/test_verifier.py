@@ -68,6 +68,10 @@ def test_a_document_without_snp_accepts_none(scene: Scenes) -> None:
     assert scene(document={"reference_values": {}}).refuse() == {"sev-snp.accepted"}
 
 
+def test_a_format_without_values_is_refused_before_any_signature(scene: Scenes) -> None:
+    assert scene(document={"reference_values": {}}, roots=()).refuse() == {"sev-snp.accepted"}
+
+
 def test_a_broken_document_is_malformed_and_not_kept(scene: Scenes) -> None:
     request = scene().request()
     for document in (b"", b"{}", request.document[:-3], request.document.replace(b'"test"', b'"tset"')):

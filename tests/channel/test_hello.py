@@ -87,3 +87,7 @@ def test_formats_are_those_of_the_verifier() -> None:
     assert {kind.name.lower().replace("_", "-"): kind.value for kind in Format} == {
         name: known.code for name, known in FORMATS.items()
     }
+
+
+def test_sides_in_a_sentence() -> None:
+    assert [side.article for side in Side] == ["a client", "a server", "an owner"]

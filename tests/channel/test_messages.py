@@ -56,3 +56,16 @@ def test_unknown_types_are_refused(value: int) -> None:
 def test_the_largest_of_each_kind_passes(kind: Kind) -> None:
     message = Message(kind, bytes(LIMITS[kind]))
     assert list(Decoder(Limits()).feed(messages.encode(message))) == [message]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("busy", "busy"),
+        ("evidence_too_large", "too_large"),
+        ("appraisals_of_member", "busy"),
+        ("a code of another version", "refused"),
+    ],
+)
+def test_few_codes_go_over_the_wire(code: str, told: str) -> None:
+    assert messages.public_code(code) == told

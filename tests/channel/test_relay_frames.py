@@ -43,6 +43,7 @@ def test_any_bytes_are_a_frame_or_our_error(data: bytes) -> None:
 def test_the_documented_bytes() -> None:
     assert relay_frames.encode(Frame(What.OPEN, 7, b"client-1")) == b"\x01\0\0\0\x07client-1"
     assert relay_frames.encode(relay_frames.window(1, 0x1234)) == b"\x03\0\0\0\x01\0\0\x12\x34"
+    assert relay_frames.window(1, 0x1234).credit == 0x1234
     assert relay_frames.encode(relay_frames.close(2, Reason.BUSY)) == b"\x04\0\0\0\x02\x02"
 
 
@@ -89,3 +90,8 @@ def test_whatever_is_said_the_credit_stays_within_its_bounds(said: list[tuple[bo
         with contextlib.suppress(PeerError):
             (credit.spend if spent else credit.give_back)(size)
         assert 0 <= credit.left <= CREDIT
+
+
+def test_a_reason_of_a_later_version_is_as_good_as_none() -> None:
+    assert relay_frames.decode(b"\x04\0\0\0\x01\xfe").reason is Reason.GONE
+    assert relay_frames.decode(b"\x04\0\0\0\x01\0").reason is Reason.DONE

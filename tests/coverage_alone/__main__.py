@@ -15,6 +15,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,22 @@ class Measured:
 
 
 def own_tests(module: str) -> tuple[str, ...]:
-    """Return the test files that `test_architecture` takes for the module's own: the nearest folder's."""
-    tests = architecture.sources("tests")
-    for pattern in architecture.mirror(module):
-        if found := tuple(sorted(test for test in tests if fnmatch(test, pattern))):
-            return found
+    """Return the test files that `test_architecture` takes for the module's own: its twin, or twins.
+
+    `test_handshake.py` and `test_handshake_owner.py` are of `handshake.py`; `test_client_hello.py` is of
+    `client_hello.py`, and not of `client.py`.
+    """
+    tests, patterns, others = architecture.sources("tests"), architecture.mirror(module), _twins()
+    for exact, more in zip(patterns[::2], patterns[1::2], strict=True):
+        found = [test for test in tests if test == exact or (fnmatch(test, more) and test not in others)]
+        if found:
+            return tuple(sorted(found))
     return ()
+
+
+@cache
+def _twins() -> frozenset[str]:
+    return frozenset(architecture.mirror(name)[-2] for name in architecture.sources(*architecture.PACKAGES))
 
 
 def modules(part: str) -> list[str]:

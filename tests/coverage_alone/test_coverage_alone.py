@@ -18,6 +18,11 @@ def test_a_module_s_own_test_is_the_nearest() -> None:
     assert own_tests("runtime/attestation/tees/tdx/verify.py") == (
         "tests/attestation/tees/tdx/test_verify.py",
     )
+    assert own_tests("runtime/channel/handshake.py") == (
+        "tests/channel/test_handshake.py",
+        "tests/channel/test_handshake_owner.py",
+    )
+    assert "tests/tunnel/test_client_hello.py" not in own_tests("runtime/tunnel/client.py")
     assert own_tests("runtime/attestation/binding.py") == ("tests/attestation/test_binding.py",)
 
 

@@ -215,3 +215,9 @@ def test_a_changed_value_is_read_or_refused(data: bytes) -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused(data: bytes) -> None:
     accepts_or_refuses(fleet.read, data)
+
+
+def test_a_software_tpm_is_for_tests_only() -> None:
+    values = {"qemu": {"event_log": "required"}}
+    found = problems(fleet.read, changed("fleet", "reference_values", "qemu-tpm", to=values))
+    assert found == {"$.reference_values.qemu-tpm": 'only purpose "test" accepts a software TPM'}

@@ -77,3 +77,17 @@ def test_nothing_can_be_changed_after_reading() -> None:
         snp.products["Milan"].min_tcb["snp"] = 0  # type: ignore[index]  # the point of the test
     with pytest.raises(dataclasses.FrozenInstanceError):
         snp.min_guest_svn = 3  # type: ignore[misc]  # the point of the test
+
+
+def test_each_format_has_the_values_of_its_parts_and_no_others() -> None:
+    formats = reference_values.formats(RAW["reference_values"])
+    assert set(formats) == set(RAW["reference_values"])
+    for name, raw in RAW["reference_values"].items():
+        there = {
+            field.name
+            for field in dataclasses.fields(formats[name])
+            if getattr(formats[name], field.name) is not None
+        }
+        assert there == set(raw)
+    with pytest.raises(TypeError):
+        formats["qemu-tpm"] = formats["gcp-tdx"]  # type: ignore[index]  # the point of the test

@@ -79,6 +79,14 @@ def test_each_rule_says_where_what_and_what_was_wanted(data: bytes, path: str, m
     assert message in problems(_fleet, data)[path]
 
 
+def test_a_pattern_without_a_description_is_shown_itself() -> None:
+    advisory = ("reference_values", "gcp-tdx", "tdx", "refused_advisories")
+    found = problems(_fleet, changed("fleet", *advisory, to=["SA-1"]))
+    assert found["$." + ".".join(advisory) + "[0]"] == (
+        'is "SA-1", want text that matches ^INTEL-SA-[0-9]{5}$'
+    )
+
+
 def test_one_of_several_forms_is_told_by_its_description() -> None:
     message = problems(_settings, changed("settings-client", "resolver", to="example.com:53"))["$.resolver"]
     assert message == 'is "example.com:53", want system (the machine\'s own), or address:port of a DNS server'

@@ -214,3 +214,9 @@ def test_openssl_understands_our_alert() -> None:
     incoming.write(alert(112))
     with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
         tls.do_handshake()
+
+
+def test_nothing_is_no_reason_to_decide() -> None:
+    reader = HelloReader(max_bytes=MOST)
+    assert reader.feed(b"") is None
+    assert isinstance(reader.feed(openssl_hello("a.example")), ClientHello)

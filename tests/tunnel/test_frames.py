@@ -218,3 +218,17 @@ def test_an_open_whose_hostname_is_not_ascii_is_refused() -> None:
         OpenRequest.decode(b"\x01" + ID + b"\x01\xff" + bytes(36))
     with pytest.raises(MalformedError):
         OpenRequest.decode(b"\x01" + ID + b"\x30a" + bytes(36))
+
+
+def test_the_small_frames_byte_by_byte() -> None:
+    assert frames.window(7, 4096) == b"\0\0\x04\x06\0\0\0\x07" + b"\0\0\x10\0"
+    assert frames.reset(7, ResetCode.NOT_GRANTED) == b"\0\0\x02\x07\0\0\0\x07" + b"\0\x01"
+    assert frames.goaway(CloseCode.STALLED) == b"\0\0\x02\x0a\0\0\0\0" + b"\0\x0d"
+
+
+def test_an_open_of_another_version_is_refused() -> None:
+    here = Endpoint.of("::1", 1)
+    right = OpenRequest(request_id=ID, hostname="a", visitor=here, server=here, first=b"").encode()
+    assert OpenRequest.decode(right).hostname == "a"
+    with pytest.raises(MalformedError, match="version"):
+        OpenRequest.decode(bytes([right[0] + 1]) + right[1:])

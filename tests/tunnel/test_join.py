@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import MalformedError, PeerError
+from runtime.limits import Limits
 from runtime.tunnel.frames import FrameType, frame
 from runtime.tunnel.join import (
     CounterLedger,
@@ -195,3 +196,7 @@ def test_epochs_and_forgetting() -> None:
     ledger.use(b"a", epoch=1, worker=0, counter=5)
     ledger.use(b"c", epoch=1, worker=0, counter=2**32 - 1)
     ledger.use(b"c", epoch=1, worker=0, counter=2**32 - 2)
+
+
+def test_terms_are_our_own_limits() -> None:
+    assert Terms.of(Limits(credit=65536, max_streams=7)) == Terms(credit=65536, streams=7)

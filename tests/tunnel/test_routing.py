@@ -118,3 +118,15 @@ def test_normal_names() -> None:
     assert patterns_of("a") == ("a",)
     with pytest.raises(MalformedError):
         normal_hostname("*.a")
+
+
+def test_a_session_that_is_gone_serves_nothing() -> None:
+    table = Router()
+    assert not table.serving
+    table.offer(A, offers("a.example"))
+    assert table.serving
+    assert table.sessions("a.example") == 1
+    table.remove(A)
+    assert not table.serving
+    assert table.sessions("a.example") == 0
+    table.remove(A)  # once more is no harm

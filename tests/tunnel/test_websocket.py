@@ -88,3 +88,13 @@ def test_however_the_bytes_are_cut_the_boundaries_are_the_same(sizes: list[int],
         assert told == (inside[-1] - position if inside else 0)
         position += len(piece)
         assert watch.may_close == (position in ends)
+
+
+def test_a_request_that_comes_in_pieces_and_what_follows_it() -> None:
+    watch = WebSocketWatch()
+    for piece in (ASKS[:9], ASKS[9:]):
+        watch.request(piece)
+    assert watch.response(YES) == len(YES)
+    watch.request(frame(3) + b"GET / HTTP/1.1\r\n\r\n")  # the visitor's frames are not looked at
+    assert watch.may_close
+    assert not watch.over

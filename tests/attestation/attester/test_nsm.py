@@ -41,6 +41,8 @@ def test_a_refusal_names_the_module_s_reason() -> None:
         {"Other": 1},
         {"Attestation": {}},
         {"Attestation": {"other": b""}},
+        {"Attestation": {"document": "text"}},
+        {"Attestation": {"document": 7}},
         {"Attestation": b""},
         [],
         7,

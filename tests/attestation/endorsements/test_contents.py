@@ -172,3 +172,27 @@ def test_a_launch_endorsement_is_a_protobuf() -> None:
     }
     with pytest.raises(MalformedError):
         contents.read(want, HTML, machines.tdx())
+
+
+def test_a_path_longer_than_any_that_is_known_is_refused() -> None:
+    leaf, authority, root = machines.google_path().ders()
+    have = {"tdx_collateral": b"x", "launch_endorsement": b"x", "ak_certificate": leaf}
+    evidence = machines.tdx(**have, ak_root=authority)  # the root's place is taken by what is none
+    with pytest.raises(MalformedError, match="longer"):
+        contents.read(want_of(evidence, "certificate"), root, evidence)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_signed_text_that_is_no_text_is_refused(number: int) -> None:
+    want, answers = intel()
+    answers[number] = Answer(
+        body=answers[number].body.replace(b'"nextUpdate"', b'"\xff"'), headers=answers[number].headers
+    )
+    with pytest.raises(MalformedError, match="UTF-8"):
+        contents.assemble(want, answers)
+
+
+def test_what_is_one_answer_is_kept_as_it_came(chip: Chip) -> None:
+    evidence = machines.snp(chip)
+    answer = Answer(body=b"the body", headers={})
+    assert contents.assemble(want_of(evidence, "crl"), [answer]) == b"the body"

@@ -37,7 +37,6 @@ from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence
 from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
-from runtime.errors import MalformedError
 
 SNP_ENDORSEMENTS = ("vek", "intermediate", "root", "crl", "cert_table")
 _AK_PATH = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
@@ -67,10 +66,7 @@ def attempt(findings: Findings, make: Callable[[], T], prefix: str = "") -> T | 
 
 def held(findings: Findings, value: T | None) -> T:
     """Return a part once everything held. Raises: EvidenceRefusedError, MalformedError."""
-    findings.settle()
-    if value is None:  # unreachable after settle(): whoever refused left a check
-        raise MalformedError("evidence", "has a part that did not hold")
-    return value
+    return findings.held(value)
 
 
 def snp(

@@ -116,13 +116,10 @@ def verify(
         source=_SOURCE,
         remedy="the endorsement was altered: fetch it again",
     )
-    findings.settle()
-    if root is None:  # unreachable after settle(); said again because everything hangs on it
-        raise MalformedError(_WHAT, "has no pinned root")
     return LaunchClaims(
         svn=read.svn,
         measurements=read.measurements,
-        root=root,
+        root=findings.held(root),
         endorsed_until=min(certificate.not_after + 1 for certificate, _ in path),
         newest_endorsement=max(read.timestamp, *(certificate.not_before for certificate, _ in path)),
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Any, cast
+
 import pytest
 
 from runtime.attestation.attester.tpm import keys, nv, session, wire
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.attester.tpm.wire import Code, TpmError
+from runtime.attestation.tees.tpm.attest import SHA256
 from runtime.errors import MalformedError, UnsupportedTeeError
 from tests.fakes import swtpm
 
@@ -107,3 +111,60 @@ def _read(tpm: Tpm, index: nv.NvIndex, one: session.HmacSession) -> bytes:
         parameters=b"\x00\x08\x00\x00",
         authorization=one,
     ).parameters
+
+
+class Scripted:
+    """A TPM that answers as told, for what a real one never says."""
+
+    def __init__(self, *answers: bytes | TpmError) -> None:
+        self.answers = list(answers)
+
+    def run(self, code: int, **_: Any) -> wire.Response:
+        answer = self.answers.pop(0)
+        if isinstance(answer, TpmError):
+            raise answer
+        return wire.Response(handles=(), parameters=answer, authorization=b"")
+
+    def handles(self, _: int) -> tuple[int, ...]:
+        return ()
+
+    def nv_buffer(self) -> int:
+        return 1024
+
+
+def scripted(*answers: bytes | TpmError) -> Tpm:
+    return cast("Tpm", Scripted(*answers))
+
+
+def public(index: int, size: int) -> bytes:
+    area = struct.pack(">IHI", index, SHA256, OWNER) + wire.sized(b"") + struct.pack(">H", size)
+    return wire.sized(area) + wire.sized(b"name")
+
+
+GONE, REFUSED = TpmError("NV_ReadPublic", wire.RC_HANDLE), TpmError("NV_ReadPublic", 0x101)
+
+
+def test_a_tpm_that_fails_is_not_one_without_the_index() -> None:
+    assert nv.find(scripted(GONE), 0x01400001) is None
+    with pytest.raises(TpmError):
+        nv.find(scripted(REFUSED), 0x01400001)
+
+
+def test_an_answer_about_another_index_is_malformed() -> None:
+    with pytest.raises(MalformedError, match="0x01400002"):
+        nv.find(scripted(public(0x01400002, 8)), 0x01400001)
+
+
+def test_an_index_that_yields_nothing_ends_the_reading() -> None:
+    with pytest.raises(MalformedError, match="ends after 2 of 8 bytes"):
+        nv.read(scripted(public(0x01400001, 8), wire.sized(b"ab"), wire.sized(b"")), 0x01400001)
+
+
+def test_an_index_that_is_gone_at_once_is_told() -> None:
+    with pytest.raises(MalformedError, match="gone right after"):
+        nv.define(scripted(b"", GONE), 0x01400001, 8, OWNER)
+
+
+def test_a_refusal_to_define_is_no_taken_place() -> None:
+    with pytest.raises(TpmError), nv.message_buffer(scripted(REFUSED), 8, AUTH):
+        pass
