@@ -220,3 +220,12 @@ def test_nothing_is_no_reason_to_decide() -> None:
     reader = HelloReader(max_bytes=MOST)
     assert reader.feed(b"") is None
     assert isinstance(reader.feed(openssl_hello("a.example")), ClientHello)
+
+
+def test_a_record_that_begins_behind_the_bound_is_refused_at_its_first_byte() -> None:
+    reader = HelloReader(max_bytes=2000)
+    full = records(b"\1\0\x07\xcf" + bytes(1991))
+    assert len(full) == 2000
+    assert reader.feed(full) is None
+    with pytest.raises(MalformedError, match="longer than 2000"):
+        reader.feed(b"\x16")
