@@ -126,6 +126,6 @@ def test_a_session_that_is_gone_serves_nothing() -> None:
     table.offer(A, offers("a.example"))
     seen.append((table.serving, table.sessions("a.example")))
     for _ in range(2):  # once more is no harm
-        table.remove(A)
+        table.offer(A, offers())
         seen.append((table.serving, table.sessions("a.example")))
     assert seen == [(False, 0), (True, 1), (False, 0), (False, 0)]
