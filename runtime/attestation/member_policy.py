@@ -161,9 +161,9 @@ def machine_name(claims: MachineClaims) -> MachineName:
             value=claims.nitro.module_id,
             source="AWS' certificate of the NitroTPM (module_id)",
         )
-    chip = claims.snp is not None and claims.snp.signer == "vcek"
+    snp = claims.snp
     return MachineName(
         kind="chip_id",
-        value=claims.snp.chip_id.hex() if claims.snp is not None and chip else "",
+        value=snp.chip_id.hex() if snp is not None and snp.signer == "vcek" else "",
         source="CHIP_ID in the chip's signed report",
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from runtime.attestation import tdx_policy
 from runtime.documents import times
-from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.platforms import appraise, claims_of, document, read, refused
 from tests.fakes import intel, td_machine
 from tests.fakes.intel_certificates import COMPONENTS
 from tests.fakes.machines import FakeMachine
@@ -76,3 +78,25 @@ def test_a_debug_td_says_what_to_change(platforms: Mapping[str, FakeMachine]) ->
     failed = refused(platforms["gcp-tdx"], tdx={"td": {"td_attributes": (1 << 28 | 1).to_bytes(8, "little")}})
     assert set(failed) == {"td.debug"}
     assert failed["td.debug"].remedy == "start the TD without the debug attribute"
+
+
+@pytest.mark.parametrize(
+    ("status", "listed", "grace"),
+    [
+        ("OutOfDate", [], True),
+        ("OutOfDateConfigurationNeeded", [], True),
+        ("OutOfDate", ["OutOfDate"], False),  # the owner takes it for good, not for some days
+        ("UpToDate", ["UpToDate"], False),
+        ("ConfigurationNeeded", [], False),
+    ],
+)
+def test_grace_is_for_what_is_out_of_date_and_not_listed(
+    platforms: Mapping[str, FakeMachine], status: str, listed: list[str], grace: bool
+) -> None:
+    machine = platforms["gcp-tdx"]
+    claims = claims_of(machine, endorsements={"tdx_collateral": judged(status)}).tdx
+    values = read(machine.document()).reference_values.formats["gcp-tdx"].tdx
+    assert claims is not None
+    assert values is not None
+    changed = dataclasses.replace(values, statuses=frozenset(listed))
+    assert tdx_policy.in_grace(claims, changed) is grace

@@ -12,7 +12,6 @@ from typing import Literal, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from runtime.attestation import x509_path
 from runtime.attestation.eventlog import tcg
@@ -174,11 +173,8 @@ def _check_list(
 
 
 def _signed_list(data: bytes, issuer: Certificate) -> bool:
-    key = issuer.public_key
-    if not isinstance(key, rsa.RSAPublicKey):
-        return False
     try:
-        return x509.load_der_x509_crl(data).is_signature_valid(key)
+        return x509.load_der_x509_crl(data).is_signature_valid(issuer.public_key)
     except (ValueError, UnsupportedAlgorithm):
         return False
 

@@ -122,14 +122,6 @@ def test_a_key_that_nobody_vouches_for(platforms: Mapping[str, FakeMachine]) -> 
         appraise(platforms[GCP], endorsements=wrong)
 
 
-def test_an_authority_that_cannot_have_signed_a_list(platforms: Mapping[str, FakeMachine]) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    path = PATH.but(1, key=key.public_key())
-    lists = {"ak_crl": revocations(1, key)}
-    found = refused(platforms[GCP], path=path, endorsements=lists)
-    assert set(found) == {"ak.signature.0", "ak.crl.signature"}
-
-
 def test_a_list_signed_in_a_way_that_nobody_knows(platforms: Mapping[str, FakeMachine]) -> None:
     sha256, unknown = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d01017b")
     known = revocations(1, MIDDLE)
