@@ -26,8 +26,7 @@ def sums(folder: Path) -> str:
     lines = []
     for path in sorted(folder.iterdir()):
         if path.name not in {SUMS, SIGNED} and path.is_file():
-            with path.open("rb") as file:
-                lines.append(f"{file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+            lines.append(f"{_digest(path)}  {path.name}\n")
     return "".join(lines)
 
 
@@ -50,17 +49,24 @@ def finish(folder: Path, lock: Lock, cache: Path, key: Ed25519PrivateKey | None)
 def verify(folder: Path, public: bytes) -> ImageManifest:
     """Return the manifest of a release that the key's owner signed, after comparing every file with it.
 
-    `public` is the raw Ed25519 key. Raises: DocumentError, UsageError with every file that is another one.
+    `public` is the raw Ed25519 key. A file that the manifest does not name is refused; the packages are held
+    to their names, which are their hashes. Raises: DocumentError, UsageError with every file that is another.
     """
     try:
         manifest = dsse.open_envelope((folder / SIGNED).read_bytes(), dsse.IMAGE_TYPE, (public,))
         found = read_manifest(manifest)
         wrong = [] if (folder / MANIFEST).read_bytes() == manifest else [f"{MANIFEST} is not the signed one"]
         for artefact in found.artefacts:
-            with (folder / artefact.file).open("rb") as file:
-                digest = file_digest(file, "sha256").digest()
-            if digest != artefact.sha256:
-                wrong.append(f"{artefact.file} is {digest.hex()}, want {artefact.sha256.hex()}")
+            digest = _digest(folder / artefact.file)
+            if digest != artefact.sha256.hex():
+                wrong.append(f"{artefact.file} is {digest}, want {artefact.sha256.hex()}")
+        known = {MANIFEST, SUMS, SIGNED, *(artefact.file for artefact in found.artefacts)}
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.name not in known:
+                wrong.append(f"{path.name} is not in the manifest")
+        for path in sorted((folder / "debs").glob("*")):
+            if path.name != f"{_digest(path)}.deb":
+                wrong.append(f"debs/{path.name} is {_digest(path)}")
         if (folder / SUMS).read_text() != sums(folder):
             wrong.append(f"{SUMS} is not what the files have")
     except OSError as error:
@@ -70,6 +76,11 @@ def verify(folder: Path, public: bytes) -> ImageManifest:
         message = f"{folder} is not the release that was signed:\n  " + "\n  ".join(wrong)
         raise UsageError(message)
     return found
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +18,16 @@ import pytest
 from runtime import logs
 from runtime.logs import ACCESS, Aside, JsonLines
 
+PROJECT = Path(__file__).resolve().parents[1]
+
 
 @pytest.fixture
 def untouched() -> Iterator[None]:
-    root, own = logging.getLogger(), logging.getLogger(ACCESS)
+    root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers[:] = []
     yield
     root.handlers[:], root.level = handlers, level
-    own.handlers[:], own.propagate = [], True
 
 
 def line(message: str, *args: object, **options: Any) -> dict[str, Any]:
@@ -91,7 +95,7 @@ def access(handler: Aside, **fields: object) -> None:
 
 def test_a_reader_that_stands_still_stops_nobody_and_what_it_missed_is_counted() -> None:
     stream = Slow()
-    handler = Aside(stream, most=3)
+    handler = Aside(stream.write, most=6)
     access(handler, n=0)
     assert stream.asked.wait(20)  # the thread stands in the middle of the first line
     for n in range(1, 10):
@@ -109,10 +113,48 @@ def test_a_reader_that_stands_still_stops_nobody_and_what_it_missed_is_counted()
     assert [line["monotonic"] for line in lines] == sorted(line["monotonic"] for line in lines)
 
 
+def test_visitors_cannot_push_out_what_else_is_logged() -> None:
+    stream = Slow()
+    handler = Aside(stream.write, most=6)
+    access(handler, n=0)
+    assert stream.asked.wait(20)
+    for n in range(1, 100):
+        access(handler, n=n)
+    handler.handle(logging.LogRecord("tunnel.server", logging.WARNING, __file__, 1, "refused", (), None))
+    stream.may.set()
+    handler.close()
+    lines = [json.loads(text) for text in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["stream"] * 4 + ["refused"]
+    assert lines[-1]["dropped_before"] == 96
+
+
+def test_a_full_pipe_stops_no_loop() -> None:
+    """A process whose standard error nobody reads logs thousands of lines of both kinds, and ends."""
+    program = (
+        "import logging\n"
+        "from runtime import logs\n"
+        "logs.to_stderr()\n"
+        "for n in range(3000):\n"
+        "    logging.getLogger(logs.ACCESS).info('stream', extra={'fields': {'pad': 'x' * 100}})\n"
+        "    logging.getLogger('tunnel.server').warning('refused')\n"
+        "print('done', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=PROJECT
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+        assert process.wait(40) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_reader_that_never_comes_back_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "_END_S", 0.05)
     stream = Slow()
-    handler = Aside(stream, most=1)
+    handler = Aside(stream.write, most=2)
     access(handler, n=0)
     assert stream.asked.wait(20)
     access(handler, n=1)
@@ -123,7 +165,7 @@ def test_a_reader_that_never_comes_back_holds_up_no_end(monkeypatch: pytest.Monk
 def test_a_closed_standard_error_is_no_fault() -> None:
     stream = io.StringIO()
     stream.close()
-    handler = Aside(stream)
+    handler = Aside(stream.write)
     access(handler, n=0)
     handler.close()
 
@@ -132,16 +174,17 @@ def test_a_closed_standard_error_is_no_fault() -> None:
 def test_the_access_log_goes_there_too_and_once(capfd: pytest.CaptureFixture[str]) -> None:
     logs.to_stderr()
     logging.getLogger(ACCESS).info("stream", extra={"fields": {"id": "00"}})
-    logging.getLogger(ACCESS).handlers[0].close()
+    logging.getLogger().handlers[0].close()
     assert [json.loads(text)["id"] for text in capfd.readouterr().err.splitlines()] == ["00"]
 
 
 @pytest.mark.usefixtures("untouched")
-def test_all_loggers_go_to_standard_error_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_loggers_go_to_standard_error_once(capfd: pytest.CaptureFixture[str]) -> None:
     logs.to_stderr()
     logs.to_stderr()
     logging.getLogger("aiohttp.server").warning("one")
     logging.getLogger("tunnel").debug("nothing")
-    captured = capsys.readouterr()
+    logging.getLogger().handlers[0].close()
+    captured = capfd.readouterr()
     assert captured.out == ""
     assert [json.loads(text)["event"] for text in captured.err.splitlines()] == ["one"]

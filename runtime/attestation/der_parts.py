@@ -1,8 +1,9 @@
 """Where the parts of a certificate or revocation list lie in its DER: cut out, not written anew. Pure.
 
-For what `cryptography` has read before, so that every element is where it belongs and every length is right
-and DER. Asked for a name or for what is signed, it would build an object of every part and encode those, in
-two to ten times the time.
+For what `cryptography` has loaded before, so that every element is where it belongs and every length is right
+and DER; what a name's values are it reads when it is asked for them, so that is looked at here. Asked for a
+name or for what is signed, it would build an object of every part and encode those, in two to ten times the
+time.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def list_parts(der: bytes) -> tuple[bytes, bytes]:
 def attributes(name: bytes) -> list[tuple[str, str]]:
     """Return what a name that was read says: dotted OID and text (RFC 5280, section 4.1.2.4).
 
-    A value of another kind of text than vendors use today is given in hexadecimal. Raises: ValueError.
+    Raises: ValueError for text that is none, and for a value of a kind that no vendor uses.
     """
     found: list[tuple[str, str]] = []
     at = _inside(name, 0)
@@ -50,8 +51,9 @@ def attributes(name: bytes) -> list[tuple[str, str]]:
             value_at = _behind(name, oid_at)
             value = name[_inside(name, value_at) : pair_at]
             coding = _TEXTS.get(name[value_at])
-            text = value.hex() if coding is None else value.decode(coding)
-            found.append((_dotted(name[_inside(name, oid_at) : value_at]), text))
+            if coding is None:
+                raise ValueError(f"a name has a value of the kind {name[value_at]:#04x}")
+            found.append((_dotted(name[_inside(name, oid_at) : value_at]), value.decode(coding)))
     return found
 
 

@@ -47,7 +47,7 @@ MAX_CERTIFICATE_SIZE = 16 * 1024  # bytes; AMD's are under 2 KiB
 MAX_CRL_SIZE = 64 * 1024  # bytes; AMD's are under 2 KiB
 _PEM = b"-----BEGIN CERTIFICATE-----"
 # What `cryptography` is known to raise while it reads hostile certificates and lists.
-_READ_ERRORS = (
+READ_ERRORS = (
     ValueError,
     TypeError,
     OverflowError,
@@ -89,15 +89,15 @@ def load(data: bytes, what: str) -> Certificate:
     if data.count(_PEM) > 1:
         raise MalformedError(what, "holds several certificates, want one")
     # AMD gives every VEK the serial number 0, about which `cryptography` warns while loading and again
-    # while reading the serial; nowhere else is this warning silenced. Any other (a country of eleven
-    # letters) is about a certificate that AMD did not make.
+    # while reading the serial; nowhere else is this warning silenced. Any other is about a certificate
+    # that AMD did not make.
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             pem = data.lstrip().startswith(_PEM)
             found = _read((x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data))
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise MalformedError(what, f"is no certificate that can be read: {error}") from error
     # What no signature covers has one spelling too: the outer frame, and the count of unused bits.
     if not found.der.endswith(b"\0" + found.signature) or (not pem and found.der != data):
@@ -334,7 +334,7 @@ def load_crl(data: bytes) -> RevocationList:
         warnings.simplefilter("error", UserWarning)
         try:
             found = _read_crl(x509.load_der_x509_crl(data), data)
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             raise MalformedError(what, f"cannot be read: {error}") from error
     if not data.endswith(b"\0" + found.signature):
         raise MalformedError(what, "is not in DER")

@@ -97,6 +97,23 @@ def test_a_file_that_was_swapped_is_named(released: Path, file: str, said: str) 
         release.verify(released, PUBLIC)
 
 
+def test_what_nobody_signed_is_named(released: Path) -> None:
+    """Whoever can write the folder can write the sums too."""
+    (released / "evil.img").write_bytes(b"one more")
+    (released / release.SUMS).write_text(release.sums(released))
+    with pytest.raises(UsageError, match=r"evil\.img is not in the manifest"):
+        release.verify(released, PUBLIC)
+
+
+def test_a_swapped_package_is_named(released: Path) -> None:
+    package = released / "debs" / f"{sha256(b'package').hexdigest()}.deb"
+    package.write_bytes(b"package")
+    release.verify(released, PUBLIC)
+    package.write_bytes(b"swapped")
+    with pytest.raises(UsageError, match=f"debs/{package.name} is"):
+        release.verify(released, PUBLIC)
+
+
 def test_another_owners_release_is_refused(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DocumentError):
         release.verify(released, Ed25519PrivateKey.generate().public_key().public_bytes_raw())

@@ -133,7 +133,7 @@ def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
     )
     try:
         below.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
+    except (*x509_path.READ_ERRORS, InvalidSignature) as error:
         raise MalformedError("authority's certificate", "did not issue the certificate below it") from error
     name = "ak_root" if issuer.subject == issuer.issuer else want.gives[0]
     if name not in want.gives:
@@ -155,7 +155,8 @@ def _chain(want: Want, body: bytes, more: Mapping[str, bytes]) -> Content:
     """AMD's cert_chain: PEM, the intermediate first and the root last."""
     try:
         pair = x509.load_pem_x509_certificates(body)
-    except ValueError as error:
+        _ = [(found.issuer, found.subject) for found in pair]  # read when they are asked for, and not before
+    except x509_path.READ_ERRORS as error:
         raise MalformedError(want.key, "is no chain of certificates in PEM") from error
     if len(pair) != 2:
         raise MalformedError(want.key, f"holds {len(pair)} certificates, want 2")

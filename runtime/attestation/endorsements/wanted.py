@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from runtime.attestation import x509_path
 from runtime.attestation.model import Evidence
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.snp import SnpTee
@@ -158,8 +159,8 @@ def load(data: bytes, what: str) -> x509.Certificate:
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
             found = x509.load_der_x509_certificate(data)
-            _ = found.extensions
-        except (ValueError, x509.UnsupportedGeneralNameType, x509.DuplicateExtension) as error:
+            _ = found.extensions, found.subject, found.issuer  # read when they are asked for, and not before
+        except x509_path.READ_ERRORS as error:
             raise MalformedError(what, f"is no certificate in DER: {error}") from error
         return found
 

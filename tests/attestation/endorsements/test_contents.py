@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runtime.attestation.endorsements import contents
 from runtime.attestation.endorsements.contents import Answer
@@ -17,6 +20,7 @@ from tests.fakes import endorsers, td_machine
 from tests.fakes.amd import Chip, FakeAmd
 from tests.fakes.endorsers import Say
 
+VERSION_3, VERSION_5 = bytes.fromhex("a003020102"), bytes.fromhex("a003020104")
 HTML = b"<html><title>Please log in</title></html>"
 
 
@@ -163,6 +167,44 @@ def test_an_authority_has_to_have_issued_what_is_below_it() -> None:
             contents.read(want, wrong, evidence)
     evidence = machines.tdx(**have, ak_authority_1=authority)
     assert contents.read(want_of(evidence, "certificate"), root, evidence).endorsements == {"ak_root": root}
+
+
+def test_a_certificate_of_a_version_that_is_none_is_refused(chip: Chip) -> None:
+    """It loads, and says so only when it is asked for something: nothing of that may get out."""
+    leaf, authority, _ = machines.google_path().ders()
+    assert authority.count(VERSION_3) == 1
+    wrong = authority.replace(VERSION_3, VERSION_5)
+    evidence = machines.tdx(tdx_collateral=b"x", launch_endorsement=b"x", ak_certificate=leaf)
+    with pytest.raises(MalformedError):
+        contents.read(want_of(evidence, "certificate"), wrong, evidence)
+    have, evidence = chip.endorsements, machines.snp(chip)
+    chain = endorsers.pem(have["intermediate"].replace(VERSION_3, VERSION_5), have["root"])
+    with pytest.raises(MalformedError):
+        contents.read(want_of(evidence, "chain"), chain, evidence)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.floats(0, 1, exclude_max=True), st.integers(0, 255))
+def test_whatever_byte_of_an_authority_is_another_it_is_read_or_malformed(where: float, byte: int) -> None:
+    leaf, authority, _ = machines.google_path().ders()
+    wrong = bytearray(authority)
+    wrong[int(where * len(wrong))] = byte
+    evidence = machines.tdx(tdx_collateral=b"x", launch_endorsement=b"x", ak_certificate=leaf)
+    with contextlib.suppress(MalformedError):  # who signed it is looked at when its issuer is there
+        contents.read(want_of(evidence, "certificate"), bytes(wrong), evidence)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["intermediate", "root"]), st.floats(0, 1, exclude_max=True), st.integers(0, 255))
+def test_whatever_byte_of_a_chain_is_another_it_is_read_or_malformed(
+    chip: Chip, name: str, where: float, byte: int
+) -> None:
+    wrong = bytearray(chip.endorsements[name])
+    wrong[int(where * len(wrong))] = byte
+    pair = {**chip.endorsements, name: bytes(wrong)}
+    evidence = machines.snp(chip)
+    with contextlib.suppress(MalformedError):
+        contents.read(want_of(evidence, "chain"), endorsers.pem(pair["intermediate"], pair["root"]), evidence)
 
 
 def test_a_launch_endorsement_is_a_protobuf() -> None:
