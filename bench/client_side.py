@@ -8,10 +8,10 @@ import json
 import sys
 
 from bench.material import HOST
+from runtime import event_loop
 from runtime.limits import Limits
 from runtime.tunnel.data import JoinTicket, Origin, OriginTable, connect
 from runtime.tunnel.routing import SessionId
-from runtime.tunnel.worker import loop_factory
 
 
 async def serve(told: dict[str, str], *, port: int, origin: int) -> None:
@@ -44,7 +44,7 @@ def main() -> None:
     """Read what to do, then do it."""
     told = json.loads(sys.stdin.readline())
     port, origin = int(told.pop("port")), int(told.pop("origin"))
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=event_loop.factory()) as runner:
         runner.run(serve(told, port=port, origin=origin))
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime import config, logs
+from runtime import config, event_loop, logs
 from runtime.attestation import explanation
 from runtime.attestation.attester import Attester
 from runtime.attestation.attester.choice import choose
@@ -72,10 +72,16 @@ def report(error: BaseException, *, as_json: bool) -> int:
     return status
 
 
-def run_until_done(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`; the first of our own errors inside an exception group is the one that counts."""
+def run_until_done(
+    work: Coroutine[Any, Any, None], factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+) -> None:
+    """Run `work`; the first of our own errors inside an exception group is the one that counts.
+
+    `factory` makes the event loop, None the standard one.
+    """
     try:
-        asyncio.run(work)
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(work)
     except BaseExceptionGroup as group:
         ours = group.subgroup(TunnelError)
         if ours is None:
@@ -107,7 +113,8 @@ def _member(role: str | None) -> Callable[[argparse.Namespace], None]:
         attester = _endorsed(choose(Machine()), found)
         logs.to_stderr()
         with contextlib.suppress(KeyboardInterrupt):
-            run_until_done(member.run(found, member.Parts(attester=attester, roots=HARDWARE_ROOTS)))
+            parts = member.Parts(attester=attester, roots=HARDWARE_ROOTS)
+            run_until_done(member.run(found, parts), event_loop.factory())
 
     return verb
 

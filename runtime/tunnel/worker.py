@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias, cast
 
-from runtime import logs
+from runtime import event_loop, logs
 from runtime.errors import MalformedError, TunnelError
 from runtime.tunnel import access_log
 from runtime.tunnel.admission import Admission
@@ -276,17 +276,8 @@ def main(arguments: list[str] | None = None) -> int:
     control = socket.socket(fileno=options.control_fd)
     logs.to_stderr()
     raise_descriptor_limit()
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=event_loop.factory()) as runner:
         return runner.run(run(control))
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's factory, or None (the standard loop) where it is not installed."""
-    try:
-        import uvloop  # optional: the extra `speed`
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

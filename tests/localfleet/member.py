@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import logs
+from runtime import event_loop, logs
 from runtime.attestation.model import TrustRoot
 from runtime.commands import member
 from runtime.commands.main import read_settings, run_until_done
@@ -56,4 +56,5 @@ def run(settings: str, simulation: Path) -> None:
         chip=Chip.load(simulated.chip), measurement=simulated.measurement, host_data=found.digest
     )
     logs.to_stderr()
-    run_until_done(member.run(found, member.Parts(attester=attester, roots=simulated.roots)))
+    parts = member.Parts(attester=attester, roots=simulated.roots)
+    run_until_done(member.run(found, parts), event_loop.factory())

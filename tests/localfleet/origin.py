@@ -1,7 +1,8 @@
 """The private web server that the local fleet publishes: plain HTTP or TLS, on loopback. I/O.
 
 `/` names the origin · `/who` what it saw of the request · `/bytes/N` N bytes that `expected` can
-foretell · `/echo` the body back as it comes · `/sse?n=N&every=S` server-sent events.
+foretell · `/echo` the body back as it comes · `/sse?n=N&every=S` server-sent events · `/ws` a
+WebSocket that echoes.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def application(name: str) -> web.Application:
     app.router.add_get("/bytes/{size:[0-9]{1,10}}", _bytes)
     app.router.add_route("*", "/echo", _echo)
     app.router.add_get("/sse", _events)
+    app.router.add_get("/ws", _web_socket)
     return app
 
 
@@ -113,6 +115,15 @@ async def _events(request: web.Request) -> web.StreamResponse:
         await response.write(f"id: {number}\ndata: {number}\n\n".encode())
         await asyncio.sleep(every_s)
     await response.write_eof()
+    return response
+
+
+async def _web_socket(request: web.Request) -> web.WebSocketResponse:
+    response = web.WebSocketResponse()
+    await response.prepare(request)
+    async for message in response:
+        if message.type is web.WSMsgType.TEXT:
+            await response.send_str(message.data)
     return response
 
 

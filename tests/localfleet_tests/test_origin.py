@@ -26,6 +26,13 @@ async def test_the_page_names_the_origin(browser: aiohttp.ClientSession) -> None
         assert "<h1>blue</h1>" in await answer.text()
 
 
+async def test_a_web_socket_hears_what_it_said(browser: aiohttp.ClientSession) -> None:
+    async with origin.listener("blue") as site, browser.ws_connect(site.url + "/ws") as socket:
+        for text in ("one", "x" * 100_000):
+            await socket.send_str(text)
+            assert await socket.receive_str() == text
+
+
 async def test_who_counts_and_tells_what_it_saw(browser: aiohttp.ClientSession) -> None:
     async with origin.listener("blue") as site:
         for number in (1, 2):

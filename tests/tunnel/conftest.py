@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from runtime.tunnel import data_tls
-from runtime.tunnel.worker import loop_factory
+from tests import loops
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
-LOOPS = {"asyncio": asyncio.SelectorEventLoop, "uvloop": loop_factory()}
+LOOPS = loops.installed()
+pytest_asyncio_loop_factories = loops.of
 
 
-@pytest.fixture(params=[name for name, factory in LOOPS.items() if factory is not None])
+@pytest.fixture(params=list(LOOPS))
 def run(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a coroutine on one of the event loops, and fail on what its callbacks raised."""
     if request.param == "asyncio":
