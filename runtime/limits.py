@@ -53,6 +53,9 @@ class Limits:
     dial_s: float = _limit(5.0, 0.5, 60.0, "origin_deadline")
     tls_s: float = _limit(10.0, 1.0, 60.0, "tls_deadline")  # a visitor's handshake, over a phone network
 
+    # Answers of TLS itself, while the visitor reads none: a handshake's take 2 KiB, a KeyUpdate's 22 bytes.
+    tls_unread_bytes: int = _limit(16 * 1024, 4096, 1024 * 1024, "tls_unread")
+
     # Data connections, at both ends. Strangers may hold no more sockets than these.
     join_s: float = _limit(5.0, 0.5, 60.0, "join_deadline")  # TLS and one frame of 66 bytes, each
     max_unjoined: int = _limit(256, 8, 65_536, "unjoined_displaced")

@@ -21,7 +21,7 @@ from typing import Any
 
 ACCESS = "tunnel.access"
 MAX_WAITING = 8192  # lines, about 4 MiB
-_END_S = 1.0  # what lines that wait get to be written at the end
+_END_S = 2.0  # what lines that wait get to be written at the end
 
 
 class JsonLines(logging.Formatter):

@@ -82,6 +82,7 @@ class ResetCode(IntEnum):
     DRAINED = 9  # the drain's deadline passed
     ORIGIN_DEADLINE = 11  # the origin did not take the connection in time
     TLS_DEADLINE = 12  # the visitor's TLS at the client was not done in time
+    TLS_UNREAD = 13  # the visitor makes its TLS at the client answer, and reads no answer
     ORIGIN_TLS = 10  # the origin's TLS failed, its certificate is not pinned, or it speaks another protocol
 
 

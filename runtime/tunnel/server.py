@@ -219,8 +219,7 @@ class TunnelServer:
         log.info("session established", extra={"fields": self._fields(session)})
         try:
             await self._announce(session)
-            plan = DataPlan(certificate_sha256=self._data_key.certificate_sha256.hex(), ports=self._ports)
-            await session.send(session_messages.encode(plan))
+            await session.send(session_messages.encode(self._plan()))
             # Attestation first: of two that end at once, its reason is the one to tell.
             await run_together(
                 self._answer_attestations(live),
@@ -240,6 +239,14 @@ class TunnelServer:
             reason = live.ended_by or "closed"
             await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
             log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
+
+    def _plan(self) -> DataPlan:
+        ping_s = min(self._limits.ping_s, self._limits.silent_s / 3)
+        return DataPlan(
+            certificate_sha256=self._data_key.certificate_sha256.hex(),
+            ports=self._ports,
+            ping_ms=round(ping_s * 1000),
+        )
 
     async def _make_way(self, session: Session) -> None:
         """End older sessions of the same member. Raises: PeerError when another machine is that member now.

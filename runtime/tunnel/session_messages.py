@@ -1,6 +1,6 @@
 """Control messages of an established session (docs/protocol.md §7). Pure.
 
-server → client   data_plan   certificate_sha256, ports: where and to whom data connections go
+server → client   data_plan   certificate_sha256, ports: where and to whom data connections go; ping_ms
 client → server   offer       hostnames of the client's routes; replaces the offer before
 server → client   answer      granted, not_granted
 client → server   ping        n      the client asks, the server answers
@@ -27,10 +27,11 @@ WHAT = "control message"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPlan:
-    """Where data connections go: one port per worker, at the address of the session."""
+    """Where data connections go: one port per worker, at the address of the session; how often to ping."""
 
     certificate_sha256: str
     ports: tuple[int, ...]
+    ping_ms: int  # at the most between two pings of the client: the server's patience is its own setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def _field(name: str, value: Any) -> Any:
             return _list(name, value, MAX_PORTS, lambda item: type(item) is int and 1 <= item <= 65535)
         case "hostnames" | "granted" | "not_granted":
             return _list(name, value, MAX_HOSTNAMES, _is_pattern)
-        case "n" | "retry_after_s" | "deadline_ms" | "version" | "offset" | "size":
+        case "n" | "retry_after_s" | "deadline_ms" | "ping_ms" | "version" | "offset" | "size":
             bits = 63 if name in {"version", "offset", "size"} else 32
             if type(value) is not int or not 0 <= value < 1 << bits:
                 raise MalformedError(WHAT, f"{name} is not an integer of {bits} bits")

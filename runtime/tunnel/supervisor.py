@@ -39,6 +39,7 @@ log = logging.getLogger("tunnel.client")
 
 FIRST_PAUSE_S = 0.5  # doubles per failure up to the cap of the settings; each pause is random(0, that)
 SETTLED_S = 10.0  # a session that lived this long was good: the next pause starts small again
+LEAST_PING_S = 0.1  # whatever a server asks for
 JOIN_TRIES = 3
 JOIN_PAUSE_S = 0.3  # longer than the server needs to tell its workers a new epoch
 
@@ -216,7 +217,7 @@ class Supervisor:
         self._again.clear()
         await run_together(
             self._attest_again(session, documents),
-            self._ping(session, last_pong),
+            self._ping(session, last_pong, plan),
             self._listen(session, last_pong, documents),
             documents.run(),
             door.run(),
@@ -325,16 +326,16 @@ class Supervisor:
         for connection in self._connections.values():
             connection.farewell()
 
-    async def _ping(self, session: Session, last_pong: list[float]) -> None:
-        n = 0
+    async def _ping(self, session: Session, last_pong: list[float], plan: DataPlan) -> None:
+        n, ping_s = 0, min(self._limits.ping_s, max(plan.ping_ms / 1000, LEAST_PING_S))
         while True:
             left = last_pong[0] + self._limits.silent_s - time.monotonic()
             if left <= 0:
                 raise PeerError("silent", f"no answer to a ping for {self._limits.silent_s:g} s")
-            if left < self._limits.ping_s:
+            if left < ping_s:
                 await asyncio.sleep(left)
                 continue
-            await asyncio.sleep(self._limits.ping_s)
+            await asyncio.sleep(ping_s)
             n += 1
             await session.send(session_messages.encode(Ping(n=n % 2**32)))
 

@@ -17,8 +17,6 @@ from runtime.tunnel.stream import Far, StreamSink
 from runtime.tunnel.tls_pump import TlsPump
 from runtime.tunnel.websocket import GOING_AWAY, WebSocketWatch
 
-_MOST_UNREAD = 16 * 1024  # bytes; a handshake's answer is about 2 KiB, a KeyUpdate's 22
-
 
 def visitor_context(
     certificate_pem: bytes, key_pem: bytes, protocols: tuple[str, ...] = ("http/1.1",)
@@ -54,6 +52,7 @@ class TlsEnd(TlsPump):
         self._on_secured = on_secured  # with the ALPN, after the handshake: only then is the origin dialled
         self._origin: StreamSink | None = None
         self._paused = False
+        self._most_unread = limits.tls_unread_bytes
         self._owed = 0  # encrypted bytes read from the stream, not yet given back
         self._unread = 0  # bytes OpenSSL answered while the visitor did not read
         self._held = 0  # plaintext bytes the origin has not consumed
@@ -188,8 +187,10 @@ class TlsEnd(TlsPump):
         """Send what OpenSSL answers by itself: handshake messages, KeyUpdates."""
         if self._paused:
             self._unread += self._outgoing.pending
-            if self._unread > _MOST_UNREAD:  # KeyUpdate after KeyUpdate from a visitor who reads no answer
-                self._cut(ResetCode.HANDSHAKE)
+            if (
+                self._unread > self._most_unread
+            ):  # KeyUpdate after KeyUpdate from a visitor who reads no answer
+                self._cut(ResetCode.TLS_UNREAD)
                 return
         self._send()
 

@@ -157,7 +157,7 @@ def _session_message(data: bytes) -> None:
 
 def _session_seeds() -> list[bytes]:
     made: tuple[ControlMessage, ...] = (
-        DataPlan(ports=(7444, 7445), certificate_sha256="ab" * 32),
+        DataPlan(ports=(7444, 7445), certificate_sha256="ab" * 32, ping_ms=5000),
         Offer(hostnames=("a.example", "*.b.example")),
         Answer(granted=("a.example",), not_granted=("*.b.example",)),
         Ping(n=1),

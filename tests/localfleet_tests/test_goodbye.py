@@ -20,6 +20,7 @@ from tests.localfleet import provision
 from tests.localfleet.configurations import Configuration
 from tests.localfleet.fleet import LocalFleet, neighbours
 from tests.localfleet.provision import SITE
+from tests.visitors.programs import accepting
 
 DRAIN_S = 2.0
 FAREWELL_S = 0.5  # before the end of a drain this short: a quarter of it
@@ -87,6 +88,8 @@ async def test_a_drain_says_1001_whoever_drains(tmp_path: Path, monkeypatch: pyt
             on_uvloop = _maps(member.pid, "/uvloop/")
             assert on_uvloop is (event_loop.factory() is not None)
         for drained in DRAINS:
+            # A session stands a moment before its worker listens for visitors.
+            await accepting(fleet.servers[SERVER], fleet.made.ports.visitors)
             async with web_socket(fleet) as socket, events(fleet) as reader, asyncio.timeout(60 + LEAVE_S):
                 started = time.monotonic()
                 ending = [asyncio.create_task(fleet.members[name].terminate(LEAVE_S)) for name in drained]

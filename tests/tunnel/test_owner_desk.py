@@ -58,7 +58,7 @@ OFFER: dict[str, Any] = session_messages.encode(Offer(hostnames=("app.test",)))
         session_messages.encode(Ping(n=1)),
         session_messages.encode(Goaway(reason="x", retry_after_s=1, deadline_ms=0)),
         session_messages.encode(AttestAgain(reason="x")),
-        session_messages.encode(DataPlan(certificate_sha256="ab" * 32, ports=(1,))),
+        session_messages.encode(DataPlan(certificate_sha256="ab" * 32, ports=(1,), ping_ms=5000)),
         {"kind": "join", "session": "00" * 16},
         {"kind": "status", "part": 0, "parts": 1, "text": "{}"},
         {"kind": "status_ask", "more": 1},

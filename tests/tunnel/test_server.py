@@ -157,7 +157,7 @@ async def test_a_member_listed_as_something_else_now_is_not_the_same_member(
 OUT_OF_TURN: list[ControlMessage] = [
     Pong(n=1),
     Answer(granted=(), not_granted=()),
-    DataPlan(certificate_sha256="ab" * 32, ports=(1,)),
+    DataPlan(certificate_sha256="ab" * 32, ports=(1,), ping_ms=5000),
 ]
 NOT_JSON = [
     b"",

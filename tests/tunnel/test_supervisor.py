@@ -22,7 +22,7 @@ from runtime.tunnel.supervisor import Supervisor
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
 from tests.tunnel.rig import until
-from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, say
+from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, hear, say
 
 ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
 
@@ -84,12 +84,29 @@ async def test_pings_that_nobody_answers_end_the_session(
         await until(lambda: supervisor.status.sessions >= 3)  # and it was dialled again
 
 
+async def test_a_client_pings_as_often_as_its_server_wants_to_hear_it(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its own settings it would say nothing for 100 s, and the server's patience is 0.3 s."""
+    heard: list[Any] = []
+
+    async def talk(_: TunnelServer, live: LiveSession) -> None:
+        while True:
+            heard.append(await hear(live.session))
+
+    monkeypatch.setattr(TunnelServer, "_talk", talk)
+    fleet.limits = replace(LIMITS, ping_s=0.2, silent_s=0.3)
+    slow = replace(LIMITS, ping_s=100.0, silent_s=300.0)
+    async with fleet.server(), supervised(fleet, limits=slow):
+        await until(lambda: sum(isinstance(message, Ping) for message in heard) >= 3)
+
+
 @pytest.mark.parametrize(
     "message",
     [
         Offer(hostnames=("app.test",)),
         Ping(n=1),
-        DataPlan(certificate_sha256="ab" * 32, ports=(1,)),
+        DataPlan(certificate_sha256="ab" * 32, ports=(1,), ping_ms=5000),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -344,4 +344,4 @@ def test_answers_do_not_pile_up_for_a_visitor_who_reads_none() -> None:
     assert bench.stream.said == []
     bench.end._outgoing.write(bytes(5000))
     bench.end.data(b"")
-    assert bench.stream.said == bench.origin.said[-1:] == ["HANDSHAKE"]
+    assert bench.stream.said == bench.origin.said[-1:] == ["TLS_UNREAD"]
