@@ -52,7 +52,9 @@ class Program:
         process.stdin.write(json.dumps(arguments).encode() + b"\n")
         await process.stdin.drain()
         line = await process.stdout.readline()
-        status, answer, story = json.loads(line) if line else (await process.wait(), "", "it died")
+        if not line:
+            raise RuntimeError(f"tunnel-fleet {' '.join(arguments)} died with {await process.wait()}")
+        status, answer, story = json.loads(line)
         if status:
             raise RuntimeError(f"tunnel-fleet {' '.join(arguments)} ended with {status}:\n{story}")
         return str(answer).rstrip()
