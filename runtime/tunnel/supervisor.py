@@ -22,7 +22,7 @@ from runtime.channel import transport
 from runtime.channel.deadline import deadline
 from runtime.channel.party import Party
 from runtime.channel.session import Session
-from runtime.errors import PeerError, TunnelError
+from runtime.errors import PeerError, TunnelError, UnreachableError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.access_log import AccessLog
@@ -134,9 +134,15 @@ class Supervisor:
             await self._offer()
 
     async def _offer(self) -> None:
-        session = self._session
+        session, offered = self._session, self._table.hostnames
         if session is not None:
-            await session.send(session_messages.encode(Offer(hostnames=self._table.hostnames)))
+            # Workers may open streams before the answer is read here: till then our own document tells.
+            granted = frozenset(self.status.granted)
+            with contextlib.suppress(UnreachableError):  # no document in force: no stream before the answer
+                own = self._party.documents.current().document
+                granted |= own.granted(self._party.settings_digest, offered)
+            self._table.set_granted(granted)
+            await session.send(session_messages.encode(Offer(hostnames=offered)))
 
     async def drain(self) -> None:
         """Let the streams end, at most for the drain time; the caller cancels `run` afterwards."""

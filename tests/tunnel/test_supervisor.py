@@ -16,13 +16,15 @@ import pytest
 from runtime.attestation.model import Evidence
 from runtime.channel.boot_key import BootKey
 from runtime.tunnel.data import Origin
+from runtime.tunnel.frames import ResetCode
 from runtime.tunnel.server import LiveSession, TunnelServer
 from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
 from runtime.tunnel.supervisor import Supervisor
+from tests.channel.parties import FixedDocument
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
 from tests.tunnel.rig import until
-from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, hear, say
+from tests.tunnel.small_fleet import HOSTNAMES, LIMITS, SmallFleet, ended, hear, say
 
 ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
 
@@ -116,6 +118,29 @@ async def test_what_is_not_a_servers_to_send_ends_the_session(
     instead_of_talking(monkeypatch, message)
     async with fleet.server(), supervised(fleet) as supervisor:
         await until(lambda: supervisor.status.failures.get("out_of_turn", 0) >= 2)
+
+
+async def test_a_stream_that_comes_before_the_answer_is_served_as_the_document_grants(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server's workers know a grant before its client does: their first streams must not be lost."""
+    instead_of_talking(monkeypatch)  # the answer never comes
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: supervisor.status.state == "established")
+        assert supervisor.status.granted == ()
+        assert supervisor._table.find("app.test") == ROUTES["app.test"]
+    fleet.documents = FixedDocument(fleet.payload({**HOSTNAMES, "client-1": ("other.test",)}))
+    fleet.parties.clear()
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: supervisor.status.state == "established")
+        assert supervisor._table.find("app.test") is ResetCode.NOT_GRANTED
+
+
+async def test_an_answer_has_the_last_word(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    instead_of_talking(monkeypatch, Answer(granted=(), not_granted=("app.test",)))
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: supervisor.status.not_granted == ("app.test",))
+        assert supervisor._table.find("app.test") is ResetCode.NOT_GRANTED
 
 
 async def test_a_server_cannot_grant_what_was_not_offered(
