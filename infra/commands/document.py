@@ -47,7 +47,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="and a copy where its URLs point: a web server's folder, or https:// by PUT; more than once",
     )
     parser.add_argument(
-        "--header-file", type=Path, metavar="FILE", help="`Name: value` lines for the PUT, mode 0600"
+        "--header-file",
+        action="append",
+        default=[],
+        metavar="HOST=FILE",
+        help="`Name: value` lines for PUTs to that URL's HOST[:PORT] alone, mode 0600; once for each host",
+    )
+    parser.add_argument(
+        "--first",
+        action="store_true",
+        help="nothing is published yet at a URL that answers 401 or 403 to GET",
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(run=run)
@@ -60,6 +69,9 @@ def run(arguments: argparse.Namespace) -> None:
         raise UsageError(message)
     if arguments.publish and not arguments.sign:
         message = "--publish without --sign: members accept signed documents only"
+        raise UsageError(message)
+    if (arguments.header_file or arguments.first) and not arguments.publish:
+        message = "--header-file and --first are about the URLs of --publish, and there is none"
         raise UsageError(message)
     if arguments.routes and (arguments.check or arguments.diff is not None or arguments.explain):
         message = "--check, --diff and --explain are about fleet documents"
@@ -155,17 +167,17 @@ def _sign(arguments: argparse.Namespace, payload: bytes, found: Read) -> None:
     key = owner_key.load(arguments.key)
     public = key.public_key().public_bytes_raw()
     envelope = dsse.sign(payload, found.payload_type, key)
-    headers = publishing.read_headers(arguments.header_file) if arguments.header_file is not None else {}
-    targets = [publishing.target(text, found.file, headers) for text in arguments.publish]
+    headers = publishing.header_files(arguments.header_file)
+    targets = publishing.targets(arguments.publish, found.file, headers, first=arguments.first)
     for target in targets:  # all of them before any is written
         before = target.published()
         if before is not None:
             _check_succession(before, payload, found, public)
+    publishing.write(arguments.out, envelope)  # whatever is published, the owner has
+    console.story(f"signed {arguments.out} with the key {public.hex()}")
     for target in targets:
         target.put(envelope)
         console.story(f"published {target}")
-    publishing.write(arguments.out, envelope)
-    console.story(f"signed {arguments.out} with the key {public.hex()}")
 
 
 def _check_succession(published: bytes, payload: bytes, found: Read, public: bytes) -> None:
