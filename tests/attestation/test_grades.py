@@ -80,3 +80,23 @@ def test_production_takes_hardware_only(platforms: Mapping[str, FakeMachine], fo
     )
     assert set(refused(machine, fleet)) == {"purpose.root", "grade.least"}
     assert appraise(machine, fleet, roots=as_hardware(machine.roots)).purpose == "production"
+
+
+@pytest.mark.parametrize(
+    ("form", "firmware", "grade", "hint"),
+    [
+        ("gcp-tdx", {"rtmr0": None}, "V", True),
+        ("azure-tdx", {}, "P", False),
+        ("gcp-snp", {}, "V", False),
+        ("aws-nitrotpm", {}, "N", False),
+    ],
+)
+def test_rtmr0_is_the_advice_where_it_would_help_and_nowhere_else(
+    platforms: Mapping[str, FakeMachine], form: str, firmware: dict[str, None], grade: str, hint: bool
+) -> None:
+    machine = platforms[form]
+    best = dict.fromkeys(("server", "client", "key_receiver"), "H")
+    least = document(machine, firmware=firmware, least_grade=best)
+    failed = refused(machine, least, roots=as_hardware(machine.roots))["grade.least"]
+    assert ("RTMR0" in failed.actual, "RTMR0" in failed.remedy) == (hint, hint)
+    assert failed.actual.startswith(grade)
