@@ -100,3 +100,25 @@ def test_labels_are_those_of_the_protocol() -> None:
         "ENDPOINT": b"tunnel-binder-endpoint-v1",
         "OWNER": b"tunnel-binder-owner-v1",
     }
+
+
+def test_directions_are_those_of_the_protocol() -> None:
+    assert {direction.name: direction.value for direction in Direction} == {
+        "CLIENT_TO_SERVER": 1,
+        "SERVER_TO_CLIENT": 2,
+        "OWNER_TO_MEMBER": 3,
+        "MEMBER_TO_OWNER": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 0},
+        {"epoch": (1 << 32) - 1},
+        {"spki_attester": b"k"},
+        {"spki_verifier": b"k" * 1024},
+    ],
+)
+def test_what_is_just_within_its_bounds_is_bound(change: dict[str, Any]) -> None:
+    assert len(binder(**(RIGHT | change))) == 64

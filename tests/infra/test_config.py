@@ -42,145 +42,145 @@ def test_a_release_fleet_takes_the_defaults(release: dict[str, Any]) -> None:
     assert fleet.resolver == "system"
 
 
-@pytest.mark.parametrize(
-    ("edit", "expected"),
-    [
-        (lambda r: r.update(tunel_name="x"), "$: unknown key 'tunel_name', did you mean 'tunnel_name'?"),
-        (lambda r: r.pop("least_grade"), "$.least_grade: is missing"),
-        (lambda r: r["least_grade"].pop("client"), "$.least_grade.client: is missing"),
-        (
-            lambda r: r["least_grade"].update(client="X"),
-            "$.least_grade.client: is 'X', want one of H, P, V, N, T",
+MISTAKES: tuple[tuple[Edit, str], ...] = (
+    (lambda r: r.update(tunel_name="x"), "$: unknown key 'tunel_name', did you mean 'tunnel_name'?"),
+    (lambda r: r.pop("least_grade"), "$.least_grade: is missing"),
+    (lambda r: r["least_grade"].pop("client"), "$.least_grade.client: is missing"),
+    (
+        lambda r: r["least_grade"].update(client="X"),
+        "$.least_grade.client: is 'X', want one of H, P, V, N, T",
+    ),
+    (lambda r: r.update(purpose="prod"), "$.purpose: is 'prod', want one of production, test"),
+    (lambda r: r.update(purpose="production"), '$.least_grade.server: is "T", which only purpose "test"'),
+    (lambda r: r.update(owner_keys=[]), "$.owner_keys: has 0 entries, want at least 1"),
+    (lambda r: r.update(owner_keys=["AB" * 32]), "$.owner_keys[0]: is 'ABAB"),
+    (
+        lambda r: r.update(owner_keys=[f"{n:064x}" for n in range(3)]),
+        "$.owner_keys: has 3 keys, want one, or two",
+    ),
+    (lambda r: r["document"].update(urls="x"), "$.document.urls: is 'x', want a list"),
+    (
+        lambda r: r["document"].update(life_days=91),
+        "$.document.life_days: is 91, want a whole number from 1 to 90",
+    ),
+    (lambda r: r["document"].update(life_days=float("inf")), "$.document.life_days: is inf"),
+    (lambda r: r["dns"].update(ttl=61), "$.dns.ttl: is 61, want a whole number from 1 to 60"),
+    (lambda r: r["dns"].update(ttl=True), "$.dns.ttl: is True"),
+    (
+        lambda r: r["dns"]["zones"][0].update(name="other.test"),
+        '$.tunnel_name: is "tunnel.demo.test", which is in no zone of $.dns.zones; the nearest is',
+    ),
+    (
+        lambda r: r["dns"]["zones"][0].update(providers=["route_53"]),
+        "$.dns.zones[0].providers[0]: is 'route_53', want one of route53, azure_dns, cloud_dns, did",
+    ),
+    (lambda r: r["dns"]["zones"][0].update(providers=["route53", "route53"]), 'has "route53" twice'),
+    (
+        lambda r: r["dns"]["zones"][0].update(adopt={"cloud_dns": "z"}),
+        "$.dns.zones[0].adopt.cloud_dns: is no provider of this zone",
+    ),
+    (lambda r: r["dns"]["zones"].append(dict(r["dns"]["zones"][0])), "which another zone has too"),
+    (lambda r: r["dns"].update(caa=["Let's Encrypt"]), '$.dns.caa[0]: is "Let\'s Encrypt"'),
+    (lambda r: r["dns"].update(health_checks="yes"), "$.dns.health_checks: is 'yes', want true or false"),
+    (lambda r: r.update(visitor_name="tunnel.demo.test"), "$.visitor_name: is the tunnel name too"),
+    (lambda r: r.update(visitor_name="demo.test"), '$.visitor_name: is "demo.test", a zone itself'),
+    (lambda r: r.update(visitor_name="app.demo.test"), "$.visitor_name: is a site too"),
+    (lambda r: r["servers"][0].update(count=0), "$.servers[0].count: is 0, want a whole number from 1"),
+    (
+        lambda r: r["servers"][0].update(count=2, zones=["us-east-2a", "us-east-2z"]),
+        "$.servers[0].zones: is 'us-east-2z', want one of us-east-2a",
+    ),
+    (
+        lambda r: r["servers"][0].update(zone="us-east-2a", zones=["us-east-2a"]),
+        "$.servers[0].zones: want only one of zone and zones",
+    ),
+    (
+        lambda r: r["servers"][0].update(renamed_from="gcp-1"),
+        '$.servers[0].renamed_from: is "gcp-1", which is still a member',
+    ),
+    (
+        lambda r: r["servers"][0].update(name="a" * 63),
+        "want 60 characters at most: numbers are put behind it",
+    ),
+    (lambda r: [s.update(state="draining") for s in r["servers"]], "$.servers: none is serving"),
+    (
+        lambda r: r["images"].append(r["images"][0] | {"generation": 2, "state": "gone"}),
+        "$.images[1].state: is 'gone', want one of joining, serving, draining",
+    ),
+    (lambda r: r["images"].append(dict(r["images"][0])), "$.images[1].generation: is 1, which another"),
+    (
+        lambda r: r["images"].extend(r["images"][0] | {"generation": n} for n in (2, 3)),
+        "$.images: has 3 generations, want one, or two during a rollout",
+    ),
+    (
+        lambda r: (
+            r["images"].append(r["images"][0] | {"generation": 2}),
+            r["images"][0].update(state="joining"),
         ),
-        (lambda r: r.update(purpose="prod"), "$.purpose: is 'prod', want one of production, test"),
-        (lambda r: r.update(purpose="production"), '$.least_grade.server: is "T", which only purpose "test"'),
-        (lambda r: r.update(owner_keys=[]), "$.owner_keys: has 0 entries, want at least 1"),
-        (lambda r: r.update(owner_keys=["AB" * 32]), "$.owner_keys[0]: is 'ABAB"),
-        (
-            lambda r: r.update(owner_keys=[f"{n:064x}" for n in range(3)]),
-            "$.owner_keys: has 3 keys, want one, or two",
-        ),
-        (lambda r: r["document"].update(urls="x"), "$.document.urls: is 'x', want a list"),
-        (
-            lambda r: r["document"].update(life_days=91),
-            "$.document.life_days: is 91, want a whole number from 1 to 90",
-        ),
-        (lambda r: r["document"].update(life_days=float("inf")), "$.document.life_days: is inf"),
-        (lambda r: r["dns"].update(ttl=61), "$.dns.ttl: is 61, want a whole number from 1 to 60"),
-        (lambda r: r["dns"].update(ttl=True), "$.dns.ttl: is True"),
-        (
-            lambda r: r["dns"]["zones"][0].update(name="other.test"),
-            '$.tunnel_name: is "tunnel.demo.test", which is in no zone of $.dns.zones; the nearest is',
-        ),
-        (
-            lambda r: r["dns"]["zones"][0].update(providers=["route_53"]),
-            "$.dns.zones[0].providers[0]: is 'route_53', want one of route53, azure_dns, cloud_dns, did",
-        ),
-        (lambda r: r["dns"]["zones"][0].update(providers=["route53", "route53"]), 'has "route53" twice'),
-        (
-            lambda r: r["dns"]["zones"][0].update(adopt={"cloud_dns": "z"}),
-            "$.dns.zones[0].adopt.cloud_dns: is no provider of this zone",
-        ),
-        (lambda r: r["dns"]["zones"].append(dict(r["dns"]["zones"][0])), "which another zone has too"),
-        (lambda r: r["dns"].update(caa=["Let's Encrypt"]), '$.dns.caa[0]: is "Let\'s Encrypt"'),
-        (lambda r: r["dns"].update(health_checks="yes"), "$.dns.health_checks: is 'yes', want true or false"),
-        (lambda r: r.update(visitor_name="tunnel.demo.test"), "$.visitor_name: is the tunnel name too"),
-        (lambda r: r.update(visitor_name="demo.test"), '$.visitor_name: is "demo.test", a zone itself'),
-        (lambda r: r.update(visitor_name="app.demo.test"), "$.visitor_name: is a site too"),
-        (lambda r: r["servers"][0].update(count=0), "$.servers[0].count: is 0, want a whole number from 1"),
-        (
-            lambda r: r["servers"][0].update(count=2, zones=["us-east-2a", "us-east-2z"]),
-            "$.servers[0].zones: is 'us-east-2z', want one of us-east-2a",
-        ),
-        (
-            lambda r: r["servers"][0].update(zone="us-east-2a", zones=["us-east-2a"]),
-            "$.servers[0].zones: want only one of zone and zones",
-        ),
-        (
-            lambda r: r["servers"][0].update(renamed_from="gcp-1"),
-            '$.servers[0].renamed_from: is "gcp-1", which is still a member',
-        ),
-        (
-            lambda r: r["servers"][0].update(name="a" * 63),
-            "want 60 characters at most: numbers are put behind it",
-        ),
-        (lambda r: [s.update(state="draining") for s in r["servers"]], "$.servers: none is serving"),
-        (
-            lambda r: r["images"].append(r["images"][0] | {"generation": 2, "state": "gone"}),
-            "$.images[1].state: is 'gone', want one of joining, serving, draining",
-        ),
-        (lambda r: r["images"].append(dict(r["images"][0])), "$.images[1].generation: is 1, which another"),
-        (
-            lambda r: r["images"].extend(r["images"][0] | {"generation": n} for n in (2, 3)),
-            "$.images: has 3 generations, want one, or two during a rollout",
-        ),
-        (
-            lambda r: (
-                r["images"].append(r["images"][0] | {"generation": 2}),
-                r["images"][0].update(state="joining"),
-            ),
-            "$.images: generation 1 is older and joining, want the newer to",
-        ),
-        (
-            lambda r: r["ports"].update(sessions=7444),
-            "$.ports.sessions: is 7444, which a worker's data port takes",
-        ),
-        (lambda r: r["ports"].update(sessions=8443), "$.ports.sessions: is 8443, the visitors' port too"),
-        (
-            lambda r: r["ports"].update(data=65536),
-            "$.ports.data: is 65536, want a whole number from 1 to 65535",
-        ),
-        (lambda r: r.update(resolver="dns.example"), "$.resolver: is 'dns.example', want address:port"),
-        (lambda r: r.update(servers=[]), "$.servers: has 0 entries"),
-        (
-            lambda r: r["servers"][1].update(name="aws-1"),
-            '$.servers[1].name: is "aws-1", the name of $.servers[0] too',
-        ),
-        (
-            lambda r: r["clients"][0].update(name="aws-1"),
-            '$.clients[0].name: is "aws-1", the name of $.servers[0]',
-        ),
-        (lambda r: r["servers"][0].update(listen=["localhost"]), "$.servers[0].listen[0]: is 'localhost'"),
-        (
-            lambda r: r["servers"][0].update(cloud="asw"),
-            "$.servers[0].cloud: is 'asw', want one of aws, azure, gcp",
-        ),
-        (lambda r: r["servers"][0].update(type="m6a.huge"), "$.servers[0].type: is 'm6a.huge'"),
-        (lambda r: r["servers"][0].update(region="us-east-1"), "the nearest is 'us-east-2'"),
-        (lambda r: r["clients"][0].pop("egress"), "$.clients[0].egress: is missing"),
-        (
-            lambda r: r["clients"][0].update(egress="none"),
-            "$.clients[0].egress: is 'none', want one of nat, public-ip",
-        ),
-        (
-            lambda r: r["clients"][0].update(routes={}),
-            "$.clients[0].routes: want exactly one of file and urls",
-        ),
-        (lambda r: r["clients"][0]["routes"].update(urls=["http://x"]), "want exactly one of file and urls"),
-        (lambda r: r["clients"][0].update(routes={"file": "routes.json"}), "want an absolute path"),
-        (lambda r: r["clients"][0].update(reconnect_cap_s=0), "$.clients[0].reconnect_cap_s: is 0"),
-        (
-            lambda r: r["clients"][0].update(hostnames=["b.demo.test"]),
-            'has "b.demo.test", want it in $.sites',
-        ),
-        (
-            lambda r: r.update(sites=["app.demo.test", "b.demo.test"]),
-            '$.sites[1]: is "b.demo.test", which no client',
-        ),
-        (lambda r: r.update(sites=["app.demo.test", "tunnel.demo.test"]), "$.tunnel_name: is a site too"),
-        (lambda r: r["images"][0].update(sha256="00"), "$.images[0].sha256: is '00', want SHA-256"),
-        (
-            lambda r: r.pop("opt_in"),
-            "$.opt_in.Milan: is missing, a reason is wanted for aws-1, azure-1, client-2",
-        ),
-        (lambda r: r["opt_in"].update(Milan="ok"), "$.opt_in.Milan: is 'ok', want a reason"),
-        (
-            lambda r: r["least_grade"].update(server="P"),
-            "$.servers[0]: reaches grade V on aws sev-snp, want P at least",
-        ),
-        (lambda r: r.update(tags={"Cost Centre": "x"}), "what all three clouds take"),
-    ],
+        "$.images: generation 1 is older and joining, want the newer to",
+    ),
+    (
+        lambda r: r["ports"].update(sessions=7444),
+        "$.ports.sessions: is 7444, which a worker's data port takes",
+    ),
+    (lambda r: r["ports"].update(sessions=8443), "$.ports.sessions: is 8443, the visitors' port too"),
+    (
+        lambda r: r["ports"].update(data=65536),
+        "$.ports.data: is 65536, want a whole number from 1 to 65535",
+    ),
+    (lambda r: r.update(resolver="dns.example"), "$.resolver: is 'dns.example', want address:port"),
+    (lambda r: r.update(servers=[]), "$.servers: has 0 entries"),
+    (
+        lambda r: r["servers"][1].update(name="aws-1"),
+        '$.servers[1].name: is "aws-1", the name of $.servers[0] too',
+    ),
+    (
+        lambda r: r["clients"][0].update(name="aws-1"),
+        '$.clients[0].name: is "aws-1", the name of $.servers[0]',
+    ),
+    (lambda r: r["servers"][0].update(listen=["localhost"]), "$.servers[0].listen[0]: is 'localhost'"),
+    (
+        lambda r: r["servers"][0].update(cloud="asw"),
+        "$.servers[0].cloud: is 'asw', want one of aws, azure, gcp",
+    ),
+    (lambda r: r["servers"][0].update(type="m6a.huge"), "$.servers[0].type: is 'm6a.huge'"),
+    (lambda r: r["servers"][0].update(region="us-east-1"), "the nearest is 'us-east-2'"),
+    (lambda r: r["clients"][0].pop("egress"), "$.clients[0].egress: is missing"),
+    (
+        lambda r: r["clients"][0].update(egress="none"),
+        "$.clients[0].egress: is 'none', want one of nat, public-ip",
+    ),
+    (
+        lambda r: r["clients"][0].update(routes={}),
+        "$.clients[0].routes: want exactly one of file and urls",
+    ),
+    (lambda r: r["clients"][0]["routes"].update(urls=["http://x"]), "want exactly one of file and urls"),
+    (lambda r: r["clients"][0].update(routes={"file": "routes.json"}), "want an absolute path"),
+    (lambda r: r["clients"][0].update(reconnect_cap_s=0), "$.clients[0].reconnect_cap_s: is 0"),
+    (
+        lambda r: r["clients"][0].update(hostnames=["b.demo.test"]),
+        'has "b.demo.test", want it in $.sites',
+    ),
+    (
+        lambda r: r.update(sites=["app.demo.test", "b.demo.test"]),
+        '$.sites[1]: is "b.demo.test", which no client',
+    ),
+    (lambda r: r.update(sites=["app.demo.test", "tunnel.demo.test"]), "$.tunnel_name: is a site too"),
+    (lambda r: r["images"][0].update(sha256="00"), "$.images[0].sha256: is '00', want SHA-256"),
+    (
+        lambda r: r.pop("opt_in"),
+        "$.opt_in.Milan: is missing, a reason is wanted for aws-1, azure-1, client-2",
+    ),
+    (lambda r: r["opt_in"].update(Milan="ok"), "$.opt_in.Milan: is 'ok', want a reason"),
+    (
+        lambda r: r["least_grade"].update(server="P"),
+        "$.servers[0]: reaches grade V on aws sev-snp, want P at least",
+    ),
+    (lambda r: r.update(tags={"Cost Centre": "x"}), "what all three clouds take"),
 )
+
+
+@pytest.mark.parametrize(("edit", "expected"), MISTAKES)
 def test_every_mistake_is_named(raw: dict[str, Any], edit: Edit, expected: str) -> None:
     edit(raw)
     assert any(expected in line for line in mistakes(raw)), mistakes(raw)

@@ -1,4 +1,4 @@
-"""Parts that are each well-formed may still contradict each other; test_config.py has the table."""
+"""Parts that are each well-formed may still contradict each other; most are in test_config.py's table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from infra import config
 from infra.contradictions import zone_of
 from runtime.errors import DocumentError
+from tests.infra.test_config import MISTAKES, Edit
 
 
 def test_the_longest_zone_holds_a_name(raw: dict[str, Any]) -> None:
@@ -23,6 +24,12 @@ def test_the_longest_zone_holds_a_name(raw: dict[str, Any]) -> None:
     ]
 
 
+def test_a_fleet_of_hardware_contradicts_nothing(release: dict[str, Any]) -> None:
+    fleet = config.parse(release)
+    assert fleet.purpose == "production"
+    assert "T" not in fleet.least_grade.values()
+
+
 def test_several_contradictions_come_together(raw: dict[str, Any]) -> None:
     raw["visitor_name"] = raw["tunnel_name"]
     raw["sites"] = ["app.demo.test", "ap.demo.test"]
@@ -30,3 +37,11 @@ def test_several_contradictions_come_together(raw: dict[str, Any]) -> None:
         config.parse(raw)
     assert [problem.path for problem in caught.value.problems] == ["$.visitor_name", "$.sites[1]"]
     assert "'app.demo.test'" in caught.value.problems[1].message
+
+
+@pytest.mark.parametrize(("edit", "expected"), MISTAKES)
+def test_a_contradiction_is_told_where_it_is(raw: dict[str, Any], edit: Edit, expected: str) -> None:
+    edit(raw)
+    with pytest.raises(DocumentError) as caught:
+        config.parse(raw)
+    assert any(expected in str(problem) for problem in caught.value.problems)

@@ -36,6 +36,12 @@ def test_an_empty_table_has_nothing() -> None:
     assert cert_table.parse(bytes(24)) == {}
 
 
+def test_as_many_entries_as_may_be() -> None:
+    strangers = [(bytes([index + 1]) * 16, b"x") for index in range(31)]
+    assert cert_table.parse(table(*strangers, (VCEK.bytes, b"leaf"))) == {"vcek": b"leaf"}
+    assert cert_table.MAX_ENTRIES == 32
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -48,6 +54,8 @@ def test_an_empty_table_has_nothing() -> None:
         struct.pack("<16sII", VCEK.bytes, 0xFFFFFFFF, 0xFFFFFFFF) + bytes(24),
         struct.pack("<16sII", UNKNOWN.bytes, 0, 99999) + bytes(24),
         table(*((bytes([index + 1]) * 16, b"x") for index in range(33))),
+        struct.pack("<16sII", VCEK.bytes, 0, 0) + bytes(24),
+        struct.pack("<16sII", bytes(16), 5, 0) + bytes(24),
     ],
 )
 def test_broken_tables_are_malformed(data: bytes) -> None:
