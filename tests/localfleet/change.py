@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -27,7 +26,8 @@ from tests.localfleet import configurations, provision, rolling, ups
 from tests.localfleet.configurations import Configuration
 from tests.localfleet.fleet import LocalFleet, neighbours, origin_beside
 from tests.localfleet.ports import Ports
-from tests.localfleet.program import PROJECT, Program
+from tests.localfleet.processes import PROJECT, ask
+from tests.localfleet.program import Program
 from tests.localfleet.provision import SITE, TUNNEL_NAME
 from tests.localfleet.rolling import Met
 from tests.localfleet.ups import Say, Up
@@ -182,6 +182,7 @@ async def running(
 ) -> AsyncGenerator[Change, None]:
     """Provision and start a fleet that is to be changed."""
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(ports.close)
         program = await stack.enter_async_context(Program())
         made = await provision.provision(folder, ports, say, lambda _text: None, program=program, edit=edit)
         origins = await stack.enter_async_context(contextlib.AsyncExitStack())
@@ -202,13 +203,9 @@ def next_manifest(folder: Path) -> Path:
 async def attest(fleet: LocalFleet, name: str) -> dict[str, Any]:
     """Attest one server from outside, over its own visitors' port. Raises: RuntimeError."""
     made = fleet.made
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.localfleet", *verify_arguments(made, name), "--json",
-        cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    answer, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"verifying {name} ended with {process.returncode}: {answer.decode()}")
+    status, answer, story = await ask("-m", "tests.localfleet", *verify_arguments(made, name), "--json")
+    if status:
+        raise RuntimeError(f"verifying {name} ended with {status}: {answer}\n{story}")
     return dict(json.loads(answer))
 
 

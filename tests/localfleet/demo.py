@@ -25,7 +25,7 @@ EVEN_REQUESTS = 240
 VICTIM = "aws-1"
 BACK_WITHIN_S = 5.0
 GROWN = (6, 4)  # servers and clients
-CHANGE_DRAIN_S = 10.0  # instead of 30, which a rollout waits for too
+CHANGE_DRAIN_S = rolling.PATIENCE_S  # no visit lasts longer; instead of 30, which a rollout waits for too
 EVEN_SPREAD = 0.25  # of the mean: DNS rotation over 8 concurrent visitors is even, not exact
 
 

@@ -131,8 +131,9 @@ def _carries(session: dict[str, Any]) -> bool:
 @contextlib.asynccontextmanager
 async def neighbours(made: Provisioned) -> AsyncGenerator[LocalFleet, None]:
     """Run what a fleet stands among, and end it and every member on the way out."""
-    certificate = site_certificate.make(made.folder / "site", [SITE])
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(made.ports.close)
+        certificate = site_certificate.make(made.folder / "site", [SITE])
         names = await stack.enter_async_context(NameServer(made.records, port=made.ports.dns))
         pages = publisher.application(made.folder / "publish")
         await stack.enter_async_context(Listener(pages, host="127.0.0.1", port=made.ports.publisher))

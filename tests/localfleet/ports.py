@@ -5,9 +5,10 @@ A port that was looked at, found free and let go again may be somebody else's by
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field, replace
 
 from infra.members import GENERATION_STEP
@@ -39,9 +40,9 @@ class Ports:
 
     def more(self, names: Iterable[str]) -> Ports:
         """Claim an admin port for each of these members as well."""
-        claims: list[socket.socket] = []
-        added = {name: _claim(claims) for name in names if name not in self.admin}
-        return replace(self, admin={**self.admin, **added}, claims=(*self.claims, *claims))
+        with _claiming() as claims:
+            added = {name: _claim(claims) for name in names if name not in self.admin}
+            return replace(self, admin={**self.admin, **added}, claims=(*self.claims, *claims))
 
     def close(self) -> None:
         """Let others have them."""
@@ -51,17 +52,29 @@ class Ports:
 
 def claim(names: Iterable[str], *, documented: bool = False) -> Ports:
     """Claim ports for a fleet whose members have these names; `documented` prefers those that docs name."""
+    with _claiming() as claims:
+        visitors, sessions, data = (_claim(claims, port if documented else None) for port in _DOCUMENTED)
+        return Ports(
+            dns=_claim(claims),
+            publisher=_claim(claims),
+            visitors=visitors,
+            sessions=sessions,
+            data=data,
+            admin={name: _claim(claims) for name in names},
+            claims=tuple(claims),
+        )
+
+
+@contextlib.contextmanager
+def _claiming() -> Generator[list[socket.socket]]:
+    """Claim all that is wanted, or keep nothing."""
     claims: list[socket.socket] = []
-    visitors, sessions, data = (_claim(claims, port if documented else None) for port in _DOCUMENTED)
-    return Ports(
-        dns=_claim(claims),
-        publisher=_claim(claims),
-        visitors=visitors,
-        sessions=sessions,
-        data=data,
-        admin={name: _claim(claims) for name in names},
-        claims=tuple(claims),
-    )
+    try:
+        yield claims
+    except BaseException:
+        for claim in claims:
+            claim.close()
+        raise
 
 
 def _claim(claims: list[socket.socket], wanted: int | None = None) -> int:

@@ -13,12 +13,10 @@ import os
 import signal
 import sys
 import traceback
-from pathlib import Path
 from typing import Any, Self
 
-from tests.localfleet.processes import die_with_parent
+from tests.localfleet.processes import PROJECT, die_with_parent
 
-PROJECT = Path(__file__).resolve().parents[2]
 _LONGEST = 1 << 26  # bytes of one answer: a tree and a fleet's outputs
 
 

@@ -7,7 +7,7 @@ Everything that the members boot with comes out of the Pulumi program; only the 
 from __future__ import annotations
 
 import asyncio
-import sys
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha384
@@ -27,10 +27,9 @@ from tests.localfleet import ports as ports_of
 from tests.localfleet.configurations import Configuration
 from tests.localfleet.member import Simulation
 from tests.localfleet.ports import Ports
+from tests.localfleet.processes import PROJECT, ask
 from tests.localfleet.program import Program
 from tests.localfleet.ups import Say, Up
-
-PROJECT = Path(__file__).resolve().parents[2]
 
 # What Pulumi.local.yaml asks for. A running fleet takes its members from the program's outputs (`ups`).
 TUNNEL_NAME = "tunnel.demo.test"
@@ -77,10 +76,28 @@ async def provision(
     program: Program | None = None,
     edit: Callable[[Configuration], Configuration] = _unchanged,
 ) -> Provisioned:
-    """Do all of it; `say` takes progress, `show` the answers, `edit` changes the configuration first."""
-    if program is None:
-        async with Program() as own:
-            return await provision(folder, ports, say, show, program=own, edit=edit)
+    """Do all of it; `say` takes progress, `show` the answers, `edit` changes the configuration first.
+
+    The ports are let go when it fails.
+    """
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            if program is None:
+                program = await stack.enter_async_context(Program())
+            return await _provision(folder, ports, say, show, program, edit)
+    except BaseException:  # a cancellation too
+        ports.close()
+        raise
+
+
+async def _provision(
+    folder: Path,
+    ports: Ports,
+    say: Say,
+    show: Say,
+    program: Program,
+    edit: Callable[[Configuration], Configuration],
+) -> Provisioned:
     say("owner key: tunnel-fleet key new")
     key = (await program.command("key", "new", "--out", str(folder / "owner.key"))).split()[-1]
     stack = yaml.safe_load((PROJECT / "Pulumi.local.yaml").read_text("utf-8"))
@@ -152,14 +169,7 @@ def _enrol(made: Provisioned) -> tuple[dict[str, Path], dict[str, Any], list[str
 
 async def fleet_command(*arguments: str) -> str:
     """Run `tunnel-fleet` as a person would and return its answer. Raises: RuntimeError with its story."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "infra.cli", *arguments,
-        cwd=PROJECT, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    answer, story = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(
-            f"tunnel-fleet {' '.join(arguments)} ended with {process.returncode}:\n{story.decode()}"
-        )
-    return answer.decode().rstrip()
+    status, answer, story = await ask("-m", "infra.cli", *arguments)
+    if status:
+        raise RuntimeError(f"tunnel-fleet {' '.join(arguments)} ended with {status}:\n{story}")
+    return answer.rstrip()

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from tests.localfleet import change, configurations, ports, provision
+from tests.localfleet import change, configurations, ports, provision, rolling
 from tests.localfleet.change import Change
 from tests.localfleet.configurations import Configuration
 from tests.localfleet.fleet import LocalFleet
 
-DRAIN_S = 2.0
+DRAIN_S = rolling.PATIENCE_S  # no visit lasts longer, so a drain cuts none; it ends when nothing is open
 
 
 def smaller(fleet: Configuration) -> Configuration:
-    """One server, one client, a short drain: what is shown does not depend on their number."""
+    """One server, one client: what is shown does not depend on their number."""
     small = change.lively(DRAIN_S)(fleet)
     return small | {"servers": small["servers"][:1], "clients": small["clients"][:1]}
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra import owner_key
-from tests.localfleet import provision
+from tests.localfleet import processes, provision
 from tests.localfleet.demo import owner_arguments
 from tests.localfleet.fleet import LocalFleet, neighbours
 from tests.localfleet.provision import SERVERS, SITE
@@ -25,14 +24,8 @@ def _quietly(_: str) -> None:
 
 async def tunnel(verb: str, *arguments: str) -> tuple[int, str, str]:
     """Run one of the owner's commands under the demo's throw-away root."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.localfleet", verb, *arguments,
-        cwd=provision.PROJECT, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
     async with asyncio.timeout(90):
-        answer, story = await process.communicate()
-    return process.returncode or 0, answer.decode(), story.decode()
+        return await processes.ask("-m", "tests.localfleet", verb, *arguments)
 
 
 async def asked(verb: str, fleet: LocalFleet, name: str, *more: str) -> dict[str, Any]:
@@ -101,12 +94,7 @@ async def _another_server(fleet: LocalFleet) -> None:
 
 async def _hardware_roots(fleet: LocalFleet) -> None:
     """The command itself knows hardware roots only: it refuses a simulated TEE under any document."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "runtime.commands.main", "evidence", "read",
-        *owner_arguments(fleet.made, "gcp-1")[:-2],
-        cwd=provision.PROJECT, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    arguments = owner_arguments(fleet.made, "gcp-1")[:-2]
     async with asyncio.timeout(90):
-        _, err = await process.communicate()
-    assert process.returncode == 10, err.decode()
+        status, _, story = await processes.ask("-m", "runtime.commands.main", "evidence", "read", *arguments)
+    assert status == 10, story

@@ -48,8 +48,9 @@ async def running(folder: Path) -> AsyncGenerator[tuple[LocalFleet, FixedOrder]]
     if os.geteuid():
         absent("root, who may answer on port 53 and give a browser a resolv.conf of its own,")
     made = await provision.provision(folder, provision.free_ports(), _quietly, _quietly)
-    certificate = site_certificate.make(folder / "site", [SITE])
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(made.ports.close)
+        certificate = site_certificate.make(folder / "site", [SITE])
         names = await stack.enter_async_context(NameServer(made.records, port=made.ports.dns))
         browsers = await stack.enter_async_context(FixedOrder(made.records, host=RESOLVER, port=53))
         pages = publisher.application(folder / "publish")
