@@ -13,6 +13,13 @@ BREAKS: tuple[Break, ...] = (
         tests=("tests/tunnel/test_data.py", "tests/tunnel/test_join.py"),
     ),
     Break(
+        name="join proof without the terms: who stands between could give credit for another",
+        file="runtime/tunnel/join.py",
+        old="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished, terms.encode())",
+        new="    parts = (_LABEL, direction.value, session, *numbers, certificate_sha256, finished)",
+        tests=("tests/tunnel/test_join.py",),
+    ),
+    Break(
         name="join proof not compared",
         file="runtime/tunnel/join.py",
         old="    if not hmac.compare_digest(got, want):",

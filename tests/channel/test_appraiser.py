@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -123,7 +124,8 @@ class Stopped:
 
     def __exit__(self, *_: object) -> None:
         for pid in self._pids:
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it was killed meanwhile
+                os.kill(pid, signal.SIGCONT)
 
 
 def outcomes(answers: list[object]) -> list[str]:

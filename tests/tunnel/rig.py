@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -127,6 +127,7 @@ class Rig:
         self.follow: Follow | None = None  # of the client's access log
         self._changes = changes
         self._servers: list[asyncio.Server] = []
+        self._handling: set[asyncio.Task[None]] = set()  # what origins do for their visitors
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Rig:
@@ -146,6 +147,8 @@ class Rig:
         for server in self._servers:
             server.close()
         await asyncio.sleep(0.02)
+        if self._handling:  # a task that the end of the loop cancels is an error of Python 3.11's streams
+            await asyncio.wait(set(self._handling), timeout=10)
 
     async def origin(self, handler: Handler, *, tls: bool) -> int:
         """Start an origin; returns its port."""
@@ -157,7 +160,16 @@ class Rig:
             os.write(fd, own.pem + own.key)
             context.load_cert_chain(path)
             os.close(fd)
-        server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=context)
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = cast("asyncio.Task[None]", asyncio.current_task())
+            self._handling.add(task)
+            try:
+                await handler(reader, writer)
+            finally:
+                self._handling.discard(task)
+
+        server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
         self._servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
