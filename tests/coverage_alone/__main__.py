@@ -77,7 +77,8 @@ def measure(module: str) -> Measured:
         coverage = [sys.executable, "-m", "coverage"]
         # Without the project's settings: those are about whole packages, and several processes.
         command = [*coverage, "run", "--rcfile=/dev/null", "--branch", f"--include={module}"]
-        command += [f"--data-file={data}", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        command += [f"--data-file={data}", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += ["--timeout=300", *tests]  # counting branches takes several times as long
         environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": folder}
         done = subprocess.run(
             command,

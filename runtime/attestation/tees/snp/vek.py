@@ -100,7 +100,7 @@ def der_integer(data: bytes, what: str) -> int:
 
     Prefixes, suffixes and padded forms were accepted by other verifiers: 0xDB is 02 02 00 DB and no other.
     """
-    value = data[-1] if data else 0
+    value = int.from_bytes(data[-1:], "big")
     if data != (bytes([2, 1, value]) if value < 0x80 else bytes([2, 2, 0, value])):
         raise MalformedError(what, f"is {data[:16].hex()}, want one canonical INTEGER from 0 to 255")
     return value

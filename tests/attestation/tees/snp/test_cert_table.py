@@ -36,6 +36,12 @@ def test_an_empty_table_has_nothing() -> None:
     assert cert_table.parse(bytes(24)) == {}
 
 
+def test_an_entry_without_a_name_is_not_the_end() -> None:
+    nameless = struct.pack("<16sII", bytes(16), 0, 4)
+    leaf = struct.pack("<16sII", VCEK.bytes, 72, 4)
+    assert cert_table.parse(nameless + leaf + bytes(24) + b"leaf") == {"vcek": b"leaf"}
+
+
 def test_as_many_entries_as_may_be() -> None:
     strangers = [(bytes([index + 1]) * 16, b"x") for index in range(31)]
     assert cert_table.parse(table(*strangers, (VCEK.bytes, b"leaf"))) == {"vcek": b"leaf"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -108,3 +109,22 @@ def test_der_integer_has_one_spelling(data: bytes) -> None:
     except MalformedError:
         return
     assert data == integer(value)
+
+
+def test_an_extension_of_somebody_else_says_nothing(amd: FakeAmd) -> None:
+    found = x509_path.load(amd.chip("vek-tests", "Genoa").endorsements["vek"], "VEK")
+    more = dataclasses.replace(found, unrecognised={**found.unrecognised, "1.3.6.1.4.1.99999.1": b"x"})
+    assert vek.read(more, "Genoa", "vcek") == vek.read(found, "Genoa", "vcek")
+
+
+@pytest.mark.parametrize("text", ["A", "A B", " ", "~", "x" * 127])
+def test_der_ia5_string(text: str) -> None:
+    assert vek.der_ia5_string(bytes([0x16, len(text)]) + text.encode(), "s") == text
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x16\x01\x7f", b"\x16\x01\x1f", b"\x16\x80" + b"x" * 128, b"\x16\x00", b"\x16", b""]
+)
+def test_what_is_no_short_printable_string(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        vek.der_ia5_string(data, "s")

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runtime.attestation import x509_path
 from runtime.attestation.model import Claims, Evidence, EvidenceRefusedError, Reason
 from runtime.attestation.roots import AMD_ROOTS
 from runtime.attestation.tees.snp import SnpTee
@@ -20,7 +21,9 @@ from tests.attestation.scene import Scene
 from tests.attestation.test_x509_path import table_of
 from tests.fakes import snp_report
 from tests.fakes.amd import CSP_ID, PRODUCTS, Chip, FakeAmd
+from tests.fakes.amd_certificates import NOT_BEFORE
 from tests.fakes.fleets import NOW
+from tests.fakes.tpm import rsa_key
 
 VLEK_NOW = times.parse("2025-06-01T00:00:00Z")  # a VLEK lives for a year
 Scenes = Callable[..., Scene]
@@ -207,6 +210,7 @@ def test_a_vek_for_another_product(amd: FakeAmd) -> None:
             {"chain.authority.leaf", "report.signature"},
         ),
         ({"public_key": ec.generate_private_key(ec.SECP384R1()).public_key()}, {"report.signature"}),
+        ({"public_key": rsa_key("vek").public_key()}, {"chain.authority.leaf", "report.signature"}),
     ],
 )
 def test_a_leaf_of_another_shape(amd: FakeAmd, certificate: dict[str, Any], failed: set[str]) -> None:
@@ -307,3 +311,21 @@ def test_a_chip_survives_its_folder(amd: FakeAmd) -> None:
     assert verify(amd, again.evidence()) == verify(amd, FakeAmd.load(amd.path).chip("genuine").evidence())
     assert (chip.path / "vek.key").stat().st_mode & 0o777 == 0o600
     assert (amd.path / "ark.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_claims_are_good_until_the_first_certificate_ends(amd: FakeAmd) -> None:
+    chip = amd.chip("short", days=(NOW - int(NOT_BEFORE.timestamp())) // times.DAY_S + 2)
+    leaf = x509_path.load(chip.endorsements["vek"], "VEK")
+    claims = verify(amd, chip.evidence())
+    assert claims.endorsed_until == leaf.not_after + 1
+    assert verify(amd, chip.evidence(), leaf.not_after).endorsed_until == leaf.not_after + 1
+    assert set(refused(amd, chip.evidence(), leaf.not_after + 1)) == {"chain.dates.leaf"}
+
+
+def test_under_a_wrong_chain_it_is_the_chain_that_is_wrong(amd: FakeAmd) -> None:
+    broken = amd.chip("broken", extensions={"3.1": None}).evidence()
+    with pytest.raises(MalformedError):
+        verify(amd, broken)
+    with pytest.raises(EvidenceRefusedError) as caught:
+        SnpTee().verify(broken, (), NOW)
+    assert {check.id for check in caught.value.checks} == {"chain.root"}
