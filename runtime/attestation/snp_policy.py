@@ -225,14 +225,13 @@ def _check_platform(findings: Findings, claims: Claims, values: SnpReferenceValu
 
 
 def _check_mitigations(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
-    wanted = values.required_mitigations
-    shown = claims.mitigations or (0, 0)
+    wanted, shown = values.required_mitigations, claims.mitigations
     findings.require(
-        all(vector & wanted == wanted for vector in shown),
+        wanted == 0 if shown is None else all(vector & wanted == wanted for vector in shown),
         "snp.mitigations",
         Reason.MITIGATIONS,
         expected=f"{wanted:#x} in both vectors",
-        actual="no vectors before version 5" if claims.mitigations is None else " and ".join(map(hex, shown)),
+        actual="no vectors before version 5" if shown is None else " and ".join(map(hex, shown)),
         source=_CPU,
         remedy="update the host's firmware, or lower required_mitigations",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import sys
 from pathlib import Path
 
@@ -37,3 +38,23 @@ def test_bytes_are_read_or_refused(at: int, patch: bytes) -> None:
     head = PROGRAM[:4096]
     with contextlib.suppress(MalformedError):
         elf.needed(head[:at] + patch + head[at + len(patch) :])
+
+
+def patched(kind: int, change: bytes, at: int) -> bytes:
+    """Return the program with a field of each program header of a kind changed."""
+    data = bytearray(PROGRAM)
+    (table,) = struct.unpack_from("<Q", data, 32)
+    size, count = struct.unpack_from("<HH", data, 54)
+    for start in range(table, table + size * count, size):
+        if struct.unpack_from("<I", data, start)[0] == kind:
+            data[start + at : start + at + len(change)] = change
+    return bytes(data)
+
+
+def test_a_program_that_is_linked_whole_needs_nothing() -> None:
+    assert elf.needed(patched(2, bytes(4), 0)) == ()  # PT_DYNAMIC becomes PT_NULL
+
+
+def test_strings_in_no_segment_are_an_error() -> None:
+    with pytest.raises(MalformedError, match="no segment with its strings"):
+        elf.needed(patched(1, bytes(8), 32))  # PT_LOAD of no bytes

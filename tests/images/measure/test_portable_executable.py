@@ -56,3 +56,14 @@ def test_a_truncated_file_is_refused(cut: int) -> None:
 def test_headers_are_read_or_refused(at: int, patch: bytes) -> None:
     with contextlib.suppress(MalformedError):
         pe.authenticode(pe.read(FILE[:at] + patch + FILE[at + len(patch) :]), "sha256")
+
+
+def test_a_section_without_bytes_is_not_part_of_the_digest() -> None:
+    image = pe.read(FILE)
+    size = image.section_table + pe.SECTION_SIZE + 16  # SizeOfRawData of the second one
+    end = image.sections[1].raw_offset
+    short = bytearray(FILE[:end])
+    struct.pack_into("<I", short, size, 0)
+    checksum, security = image.optional + 64, image.optional + 112 + 32
+    hashed = short[:checksum] + short[checksum + 4 : security] + short[security + 8 :]
+    assert pe.authenticode(pe.read(bytes(short)), "sha256") == hashlib.sha256(hashed).digest()

@@ -92,3 +92,17 @@ def test_firmware_is_read_or_refused(at: int, patch: bytes) -> None:
         assert len(snp_launch.digest(data, vcpus=1, signature=MILAN, hypervisor="aws")) == 48
     except MalformedError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("length", [0, 17, 5000])
+def test_an_entry_that_reaches_out_of_its_table_is_refused(length: int) -> None:
+    data = bytearray(firmware())
+    last = len(data) - 32 - 18  # the footer's size; the entry before it ends there
+    struct.pack_into("<H", data, last - 18, length)
+    with pytest.raises(MalformedError, match=f"entry of {length} bytes"):
+        snp_launch.digest(bytes(data), vcpus=1, signature=MILAN, hypervisor="aws")
+
+
+def test_firmware_without_a_table_is_refused() -> None:
+    with pytest.raises(MalformedError, match="no table of SEV-SNP metadata"):
+        snp_launch.digest(bytes(8192), vcpus=1, signature=MILAN, hypervisor="aws")
