@@ -1,4 +1,4 @@
-"""What is measured, and what it is held against (design §10). Pure."""
+"""What is measured, and what it is held against. Pure."""
 
 from __future__ import annotations
 

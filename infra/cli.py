@@ -1,6 +1,7 @@
 """The command `tunnel-fleet`: arguments in, exit status out. I/O.
 
-Exit: 0 done, 1 our bug, 2 something the caller has to change, 30 something did not answer.
+Exit: 0 done, 1 our bug, 2 something the caller has to change, 10 an address does not attest (`verify`), 30
+something did not answer.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.errors import UsageError
-from runtime.keys.owner_key import load
+from runtime.keys.owner_key import load, read_public
 
-__all__ = ["create", "load"]
+__all__ = ["create", "load", "read_public"]
 
 
 def create(path: Path) -> bytes:

@@ -58,6 +58,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="nothing is published yet at a URL that answers 401 or 403 to GET",
     )
+    parser.add_argument(
+        "--signed-by",
+        action="append",
+        default=[],
+        metavar="HEX",
+        help="another owner key, public, that may have signed what is published; when keys are rotated",
+    )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(run=run)
 
@@ -70,8 +77,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.publish and not arguments.sign:
         message = "--publish without --sign: members accept signed documents only"
         raise UsageError(message)
-    if (arguments.header_file or arguments.first) and not arguments.publish:
-        message = "--header-file and --first are about the URLs of --publish, and there is none"
+    if (arguments.header_file or arguments.first or arguments.signed_by) and not arguments.publish:
+        message = "--header-file, --first and --signed-by are about --publish, and there is none"
         raise UsageError(message)
     if arguments.routes and (arguments.check or arguments.diff is not None or arguments.explain):
         message = "--check, --diff and --explain are about fleet documents"
@@ -168,11 +175,12 @@ def _sign(arguments: argparse.Namespace, payload: bytes, found: Read) -> None:
     public = key.public_key().public_bytes_raw()
     envelope = dsse.sign(payload, found.payload_type, key)
     headers = publishing.header_files(arguments.header_file)
+    keys = (public, *map(owner_key.read_public, arguments.signed_by))
     targets = publishing.targets(arguments.publish, found.file, headers, first=arguments.first)
     for target in targets:  # all of them before any is written
         before = target.published()
         if before is not None:
-            _check_succession(before, payload, found, public)
+            _check_succession(before, payload, found, keys)
     publishing.write(arguments.out, envelope)  # whatever is published, the owner has
     console.story(f"signed {arguments.out} with the key {public.hex()}")
     for target in targets:
@@ -180,14 +188,15 @@ def _sign(arguments: argparse.Namespace, payload: bytes, found: Read) -> None:
         console.story(f"published {target}")
 
 
-def _check_succession(published: bytes, payload: bytes, found: Read, public: bytes) -> None:
+def _check_succession(published: bytes, payload: bytes, found: Read, keys: tuple[bytes, ...]) -> None:
     """Refuse what members would refuse: a version that does not rise above the published one."""
     try:
-        before = dsse.open_envelope(published, found.payload_type, (public,))
+        before = dsse.open_envelope(published, found.payload_type, keys)
         version = routes.read(before).version if found.what == routes.WHAT else fleet.read(before).version
     except DocumentError as error:
         message = f"what is published cannot be compared with: {error}"
-        raise UsageError(message, hint="is it another owner's? move it away to publish this one") from error
+        hint = "signed with your other key? --signed-by HEX; is it another owner's? move it away"
+        raise UsageError(message, hint=hint) from error
     if before != payload and found.version <= version:
         message = f"is {found.version}, want more than the published {version}"
         raise DocumentError(found.what, [Problem("$.version", message)])

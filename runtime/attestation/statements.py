@@ -27,7 +27,7 @@ def statements(claims: MachineClaims, subject: Subject, booted: Booted) -> tuple
     rows = [("member", subject.member.name, _OWNER), ("role", subject.member.role, _OWNER)]
     rows += _hardware(claims, test)
     if booted.image is not None:
-        rows.append(("image", booted.image.id, f"{_measurer(claims)}{test}, named by the owner"))
+        rows.append(("image", booted.image.id, f"{_measurer(claims, test)}, named by the owner"))
     rows.append(("settings", subject.settings_digest.hex(), _settings_source(claims, test)))
     name = machine_name(claims)
     rows.append(("machine", f"{name.kind} {name.value}", f"{name.source}{test}"))
@@ -60,10 +60,10 @@ def _hardware(claims: MachineClaims, test: str) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _measurer(claims: MachineClaims) -> str:
+def _measurer(claims: MachineClaims, test: str) -> str:
     if claims.registers is not None:
-        return claims.registers.source
-    return "Intel CPU (RTMR1, RTMR2)" if claims.tdx is not None else "AMD CPU"
+        return f"{claims.registers.source}{test}"
+    return f"Intel CPU (RTMR1, RTMR2){test}" if claims.tdx is not None else _amd(test)
 
 
 def _amd(test: str) -> str:
@@ -83,7 +83,7 @@ def _connection_source(claims: MachineClaims, test: str) -> str:
         return _amd(test)
     if claims.tdx is not None:
         return f"Intel CPU{test}"
-    return f"{_measurer(claims)}{test}"
+    return _measurer(claims, test)
 
 
 def _places(claims: MachineClaims, test: str) -> list[tuple[str, str, str]]:

@@ -177,7 +177,7 @@ def _document(options: argparse.Namespace, key: Ed25519PrivateKey) -> CurrentDoc
     except OSError as error:
         message = f"the fleet document cannot be read: {error}"
         raise UsageError(message) from error
-    keys = (key.public_key().public_bytes_raw(), *(_public(text) for text in options.signed_by))
+    keys = (key.public_key().public_bytes_raw(), *map(owner_key.read_public, options.signed_by))
     payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, keys)
     return CurrentDocument(envelope=envelope, payload=payload, document=fleet.read(payload))
 
@@ -189,13 +189,3 @@ def _member(current: CurrentDocument, name: str) -> Member:
     names = ", ".join(member.name for member in current.document.members)
     message = f'the fleet document has no member "{name}"'
     raise UsageError(message, hint=f"it has {names}")
-
-
-def _public(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise UsageError("--signed-by wants 64 hexadecimal digits", hint="tunnel-fleet key new prints them")
-    return key

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from runtime.errors import UsageError
 
 _LARGEST = 4096  # bytes; a PEM of one Ed25519 key is 119
+_PUBLIC = 32  # bytes
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -40,4 +41,16 @@ def load(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         message = f"{path} is no Ed25519 key"
         raise UsageError(message, hint="tunnel-fleet key new --out FILE")
+    return key
+
+
+def read_public(text: str) -> bytes:
+    """Return a public key from its 64 hexadecimal digits: 32 bytes. Raises: UsageError."""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _PUBLIC:
+        message = f"an owner's public key is {text!r}, want {2 * _PUBLIC} hexadecimal digits"
+        raise UsageError(message, hint="tunnel-fleet key new prints them")
     return key

@@ -61,7 +61,7 @@ def test_a_document_that_another_key_signed_wants_that_key(folder: Path) -> None
     with pytest.raises(DocumentError, match="no signature by the owner keys"):
         owner.run(options(folder, key="mallory.key"), (), never)
     for wrong in ("ab", "zz" * 32):
-        with pytest.raises(UsageError, match="--signed-by wants"):
+        with pytest.raises(UsageError, match="want 64 hexadecimal digits"):
             owner.run(options(folder, "--signed-by", wrong, key="mallory.key"), (), never)
     with pytest.raises(UsageError, match="no member"):  # it got past the signature
         owner.run(options(folder, "--signed-by", PUBLIC.hex(), member="x", key="mallory.key"), (), never)

@@ -204,6 +204,24 @@ async def test_each_host_gets_its_own_headers_and_no_other_s(
         assert {token for _, token in other.asked} == {"", "Bearer of-the-other"}
 
 
+async def test_the_other_of_two_owner_keys_goes_on_where_the_first_one_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rotation: what is published is signed with the old key, the next one with the new."""
+    web_root = tmp_path / "web"
+    assert await publish(tmp_path, 2, "--publish", web_root) == 0
+    old = owner_key.load(tmp_path / "owner.pem").public_key().public_bytes_raw().hex()
+    (tmp_path / "owner.pem").rename(tmp_path / "old.pem")
+    capsys.readouterr()
+    assert await publish(tmp_path, 3, "--publish", web_root) == 2
+    assert "signed with your other key? --signed-by HEX" in capsys.readouterr().err
+    assert await publish(tmp_path, 1, "--publish", web_root, "--signed-by", old) == 2
+    assert "is 1, want more than the published 2" in capsys.readouterr().err
+    assert await publish(tmp_path, 3, "--publish", web_root, "--signed-by", old) == 0
+    assert await publish(tmp_path, 4, "--publish", web_root) == 0
+    assert await publish(tmp_path, 5, "--signed-by", old) == 2
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -304,7 +322,7 @@ def test_a_command_line_that_names_no_url_is_an_error_of_its_own(
     arguments = ["--in", str(draft(tmp_path, 1)), "--sign", "--key", "k", "--out", "o"]
     for more in (["--first"], ["--header-file", "store.test=f"]):
         assert cli.main(["document", *arguments, *more]) == 2
-        assert "--header-file and --first are about the URLs of --publish" in capsys.readouterr().err
+        assert "--header-file, --first and --signed-by are about --publish" in capsys.readouterr().err
 
 
 async def test_a_signature_in_a_query_is_sent_and_never_shown(

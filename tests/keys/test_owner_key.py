@@ -36,3 +36,10 @@ def test_a_key_that_others_can_reach_is_refused(tmp_path: Path, mode: int) -> No
 def test_no_file_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         owner_key.load(tmp_path / "none")
+
+
+def test_a_public_key_is_64_digits() -> None:
+    assert owner_key.read_public("ab" * 32) == b"\xab" * 32
+    for wrong in ("", "zz" * 32, "ab" * 31, "ab" * 33):
+        with pytest.raises(UsageError, match="want 64 hexadecimal digits"):
+            owner_key.read_public(wrong)
