@@ -186,3 +186,28 @@ def test_signature_needs_this_key_on_this_curve() -> None:
 def test_debug_is_a_bit_of_the_policy(debug: bool) -> None:
     policy = snp_report.POLICY | (report.POLICY_DEBUG if debug else 0)
     assert report.parse(made(policy=policy)).debug is debug
+
+
+def test_bits_are_where_the_tables_of_amd_have_them() -> None:
+    assert (report.POLICY_SMT, report.POLICY_RESERVED_ONE, report.POLICY_MIGRATE_MA) == (
+        0x1_0000,
+        0x2_0000,
+        0x4_0000,
+    )
+    assert (report.POLICY_DEBUG, report.POLICY_CXL, report.POLICY_RESERVED_FROM) == (0x8_0000, 0x20_0000, 26)
+    assert report.POLICY_BITS == {
+        "single_socket": 0x10_0000,
+        "aes_256_xts": 0x40_0000,
+        "rapl_disabled": 0x80_0000,
+        "ciphertext_hiding": 0x100_0000,
+        "page_swap_disabled": 0x200_0000,
+    }
+    assert report.PLATFORM_BITS == {
+        "smt": 0x01,
+        "tsme": 0x02,
+        "ecc": 0x04,
+        "rapl_disabled": 0x08,
+        "ciphertext_hiding": 0x10,
+        "alias_check_complete": 0x20,
+        "tio": 0x80,
+    }
