@@ -40,6 +40,10 @@ def test_fields_are_where_the_table_says() -> None:
         "current_version": (1, 2, 3),
         "committed_version": (4, 5, 6),
         "mitigations": (0xAA, 0xBB),
+        **{
+            f"{name}_tcb": name.encode()[:8].ljust(8, b".")
+            for name in ("current", "reported", "committed", "launch")
+        },
         "cpuid": (0x19, 0x11, 0x02),
     }
     parsed = report.parse(made(version=5, author_key_en=1, mask_chip_key=1, signing_key=1, **fields))
@@ -211,3 +215,20 @@ def test_bits_are_where_the_tables_of_amd_have_them() -> None:
         "alias_check_complete": 0x20,
         "tio": 0x80,
     }
+
+
+@pytest.mark.parametrize(("author", "mask"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_each_key_bit_is_its_own(author: int, mask: int) -> None:
+    parsed = report.parse(made(author_key_en=author, mask_chip_key=mask))
+    assert (parsed.author_key_en, parsed.mask_chip_key) == (bool(author), bool(mask))
+
+
+def test_each_part_of_a_tcb_is_its_own_byte() -> None:
+    genoa = Tcb(fmc=None, bootloader=1, tee=2, snp=3, microcode=4)
+    turin = Tcb(fmc=1, bootloader=2, tee=3, snp=4, microcode=5)
+    assert report.tcb(bytes((1, 2, 0, 0, 0, 0, 3, 4)), "Genoa") == genoa
+    assert report.tcb(bytes((1, 2, 3, 4, 0, 0, 0, 5)), "Turin") == turin
+    for product, reserved in (("Genoa", range(2, 6)), ("Turin", range(4, 7))):
+        for index in reserved:
+            with pytest.raises(MalformedError):
+                report.tcb(bytes(index) + b"\1" + bytes(7 - index), product)  # type: ignore[arg-type]
