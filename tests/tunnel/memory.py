@@ -16,10 +16,11 @@ from runtime.tunnel.stream import Stream, StreamSink
 Timer = tuple[float, Callable[[], object]]
 HERE = Endpoint.of("192.0.2.1", 443)
 KIB = 1024
+HOSTNAME = "a.example"
 
 
 def request(first: bytes = b"") -> OpenRequest:
-    return OpenRequest(request_id=bytes(16), hostname="a.example", visitor=HERE, server=HERE, first=first)
+    return OpenRequest(request_id=bytes(16), hostname=HOSTNAME, visitor=HERE, server=HERE, first=first)
 
 
 class Handle:
@@ -167,9 +168,8 @@ class Pair:
         )
 
     def accept(self, stream: Stream, opened: OpenRequest) -> StreamSink | ResetCode:
-        assert opened.hostname == "a.example"
-        if self.refuse is not None:
-            return self.refuse
+        if self.refuse is not None or opened.hostname != HOSTNAME:
+            return self.refuse or ResetCode.NOT_GRANTED
         sink = Sink(hold=self.hold)
         sink.far = stream
         self.accepted.append(sink)
