@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.attestation import model
+from runtime.attestation.formats import FORMATS
 from runtime.attestation.model import Check, Evidence, EvidenceRefusedError, Findings, Reason, Tcb
 from runtime.errors import MalformedError
 
@@ -131,3 +132,14 @@ def test_what_is_held_is_there_and_nothing_failed() -> None:
     for value in (7, None):
         with pytest.raises(EvidenceRefusedError):
             findings.held(value)
+
+
+def test_items_that_are_each_in_bounds_may_be_too_much_together() -> None:
+    known = FORMATS["gcp-tdx"]
+    full = Evidence(
+        format="gcp-tdx",
+        parts={name: bytes(size) for name, size in known.parts.items()},
+        endorsements={name: bytes(size) for name, size in known.endorsements.items()},
+    )
+    with pytest.raises(MalformedError, match="want at most 262144"):
+        model.encode(full)
