@@ -29,6 +29,7 @@ from runtime.channel.boot_key import spki_of
 from runtime.clock import TrustedClock
 from runtime.documents import dsse, fleet, strict_json
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
+from runtime.keys import owner_key
 from runtime.web.tunnel_name import NONCE_SIZE, endpoint_binder
 
 DEADLINE_S = 20.0
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     """Run the verb. Raises: TunnelError."""
-    keys = tuple(_key(text) for text in options.owner_key)
+    keys = tuple(map(owner_key.read_public, options.owner_key))
     try:
         envelope = Path(options.document).read_bytes()
     except OSError as error:
@@ -152,13 +153,3 @@ def address(text: str) -> tuple[str, int]:
         message = f'--address is "{text}", want ADDRESS or ADDRESS:PORT'
         raise UsageError(message)
     return host.strip("[]"), int(port)
-
-
-def _key(text: str) -> bytes:
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != 32:
-        raise UsageError("--owner-key wants 64 hexadecimal digits", hint="tunnel-fleet key new prints it")
-    return key

@@ -46,7 +46,7 @@ class AccessLog:
         }
         if self._addresses:
             fields["visitor"] = str(request.visitor)
-        return FollowedStream(fields, self._clock, from_visitor == "sent")
+        return FollowedStream(fields, self._clock, sends=from_visitor == "sent")
 
     def turned_away(
         self, reason: str, *, visitor: Endpoint, hostname: str | None, alpn: tuple[bytes, ...]
@@ -72,7 +72,7 @@ class FollowedStream:
 
     __slots__ = ("_clock", "_fields", "_sends", "_started")
 
-    def __init__(self, fields: dict[str, object], clock: Callable[[], float], sends: bool) -> None:  # noqa: FBT001
+    def __init__(self, fields: dict[str, object], clock: Callable[[], float], *, sends: bool) -> None:
         self._fields, self._clock, self._sends = fields, clock, sends
         self._started = clock()
 

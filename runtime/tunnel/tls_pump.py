@@ -7,6 +7,7 @@ a visitor's TLS (`tls_end`) and an origin's (`origin_tls`).
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
 import ssl
@@ -18,7 +19,7 @@ from runtime.tunnel.frames import Chunk
 _READ = 64 * 1024  # bytes of plaintext per call into OpenSSL
 
 
-class TlsPump:
+class TlsPump(abc.ABC):
     """One connection's TLS. The methods that only raise are the deriving class's to say."""
 
     def __init__(
@@ -44,33 +45,33 @@ class TlsPump:
 
     # ------------------------------------------------------------------ what the deriving class says
 
+    @abc.abstractmethod
     def _secured(self) -> None:
         """The handshake is done; our last flight goes with the next `_send`, and nothing went before."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _plain(self, data: bytes) -> None:
         """Take what the peer sent."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _ended(self) -> None:
         """The peer has said close_notify; what we send may go on."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _answer(self) -> None:
         """More is needed of the peer; OpenSSL may have something to say by itself meanwhile."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _failed(self, error: ssl.SSLError) -> None:
         """Give up what comes in; an alert is on its way."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _unwritable(self) -> None:
         """Give up what goes out."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _slow(self) -> None:
         """The handshake took too long."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------ for the deriving class
 

@@ -14,22 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.commands.routes import RoutesSource
 from runtime.documents import dsse
-from runtime.documents.settings import ClientSettings
 from runtime.errors import DocumentError, UnreachableError, UsageError
 from runtime.limits import Limits
 from runtime.tunnel.data import Origin
 from tests.localfleet.listener import Listener
 from tests.localfleet.publisher import application
-from tests.web.owner import KEY, MALLORY, PUBLIC, signed
-
-NONE = ClientSettings(
-    sessions_port=7443,
-    reconnect_cap_s=1.0,
-    routes_file=None,
-    routes_urls=(),
-    bundle=None,
-    access_log="none",
-)
+from tests.web.owner import KEY, MALLORY, PUBLIC, ROLE, signed
 
 
 def routes(version: int, *hostnames: str) -> bytes:
@@ -38,7 +28,7 @@ def routes(version: int, *hostnames: str) -> bytes:
 
 
 def from_file(path: Path) -> RoutesSource:
-    return RoutesSource(replace(NONE, routes_file=str(path)), (), Limits())
+    return RoutesSource(replace(ROLE, routes_file=str(path)), (), Limits())
 
 
 class Used:
@@ -134,7 +124,7 @@ async def test_urls_need_the_owners_signature_over_routes(tmp_path: Path) -> Non
 
         def source(*names: str) -> RoutesSource:
             urls: Any = tuple(f"{listener.url}/{name}.json" for name in names)
-            return RoutesSource(replace(NONE, routes_urls=urls), (PUBLIC,), Limits())
+            return RoutesSource(replace(ROLE, routes_urls=urls), (PUBLIC,), Limits())
 
         assert sorted(await source("good").read()) == ["a.test"]
         assert sorted(await source("none", "unsigned", "mallory", "fleet", "good").read()) == ["a.test"]

@@ -15,7 +15,7 @@ KEY = Ed25519PrivateKey.from_private_bytes(b"\x01" * 32)
 MALLORY = Ed25519PrivateKey.from_private_bytes(b"\x02" * 32)
 PUBLIC = KEY.public_key().public_bytes_raw()
 
-_ROLE = ClientSettings(
+ROLE = ClientSettings(
     sessions_port=7443,
     reconnect_cap_s=1.0,
     routes_file=None,
@@ -35,7 +35,7 @@ _SETTINGS = Settings(
     resolver=None,
     admin=("127.0.0.1", 9443),
     limits=Limits(),
-    role=_ROLE,
+    role=ROLE,
 )
 
 
