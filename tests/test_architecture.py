@@ -22,6 +22,7 @@ PURE = (
     "runtime/documents/*.py",
     "runtime/attestation/*.py",
     "runtime/attestation/tees/*.py",
+    "runtime/channel/bound.py",
     "runtime/channel/hello.py",
     "runtime/channel/handshake.py",
     "runtime/channel/messages.py",

@@ -39,6 +39,15 @@ class Attested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRead:
+    """A member as its owner sees it: accepted, with the very evidence that it showed."""
+
+    established: Established
+    peer: AttestationResult
+    shown: Appraise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenOwner:
     """A channel with an owner, as the member sees it: both sides accepted and confirmed."""
 
@@ -78,7 +87,7 @@ async def accept(
 
 async def meet_member(
     transport: ChannelTransport, owner: OwnerParty, wanted: Member | None, *, nonce: bytes
-) -> Attested:
+) -> MemberRead:
     """Prove to be the owner, and attest the very member that is meant; None: whichever server this is.
 
     Raises: as `attest`; PeerError("other_member") when somebody else answers.
@@ -98,9 +107,9 @@ async def meet_member(
     handshake = _handshake(transport, own, (side,), now)
     part = _OwnerPart(owner, wanted)
     done = await _drive(transport, handshake, part, transport.receive, transport.limits)
-    if part.result is None or part.member is None:  # never trust the machine alone for this
+    if part.result is None or part.shown is None:  # never trust the machine alone for this
         raise PeerError("internal", "confirmed without an attestation result")
-    return Attested(established=done, peer=part.result, member=part.member)
+    return MemberRead(established=done, peer=part.result, shown=part.shown)
 
 
 class _Part(Protocol):
@@ -216,8 +225,8 @@ class _OwnerPart:
 
     def __init__(self, owner: OwnerParty, wanted: Member | None) -> None:
         self._owner, self._wanted = owner, wanted
-        self.member: Member | None = None
         self.result: AttestationResult | None = None
+        self.shown: Appraise | None = None
 
     def met(self, peer: Hello) -> None:
         """Know who answers before anything is signed."""
@@ -226,7 +235,6 @@ class _OwnerPart:
             who = f"member {found.name}" if found is not None else "no member of the fleet document"
             wanted = "a server" if self._wanted is None else self._wanted.name
             raise PeerError("other_member", f"{who} answered, want {wanted}")
-        self.member = found
 
     async def prove(self, binder: bytes) -> bytes:
         return await self._owner.sign(owner_proof.message(binder))
@@ -237,7 +245,7 @@ class _OwnerPart:
         owner = self._owner
         role = "server" if self._wanted is None else self._wanted.role
         request = _request(step, role, owner.document, owner.roots, owner.clock.now())
-        self.result = await owner.appraiser.appraise(request, source=role)
+        self.result, self.shown = await owner.appraiser.appraise(request, source=role), step
 
 
 def _hello(party: Party, current: CurrentDocument, epoch: int, nonce: bytes, now: int) -> Hello:
@@ -269,8 +277,8 @@ def _request(
 ) -> AppraisalRequest:
     return AppraisalRequest(
         evidence=step.evidence,
-        binder=step.binder,
-        settings_digest=step.settings_digest,
+        binder=step.bound.binder,
+        settings_digest=step.bound.settings_digest,
         role=role,
         document=current.payload,
         roots=roots,

@@ -28,6 +28,7 @@ from types import MappingProxyType
 
 from runtime.attestation import binding
 from runtime.channel import hello as hello_wire
+from runtime.channel.bound import Bound
 from runtime.channel.hello import Hello, Side
 from runtime.channel.messages import Kind, Message, public_code
 from runtime.errors import PeerError
@@ -74,8 +75,7 @@ class Appraise:
     """Appraise the peer's evidence, then call `appraised`; on refusal, end the connection."""
 
     evidence: bytes
-    binder: bytes  # 64
-    settings_digest: bytes  # 32
+    bound: Bound  # what it has to be about
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class Handshake:
             self._state = _State.CONFIRM
             return [self._confirm()]
         self._state = _State.COLLECTING
-        return [Collect(self._binder(self._side))]
+        return [Collect(self._bound(self._side).binder)]
 
     # -- steps ------------------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Handshake:
             self._state = _State.EVIDENCE
             return [self._hello()]
         self._state = _State.COLLECTING
-        binder = self._binder(self._side)
+        binder = self._bound(self._side).binder
         return [Sign(binder) if self._side is Side.OWNER else Collect(binder)]
 
     def _check_hello(self, peer: Hello) -> None:
@@ -242,7 +242,7 @@ class Handshake:
             raise PeerError("reflected", "our own evidence came back")
         self._evidence[peer.side] = payload
         self._state = _State.APPRAISING
-        return [Appraise(payload, self._binder(peer.side), peer.settings_digest)]
+        return [Appraise(payload, self._bound(peer.side))]
 
     def _receive_signature(self, payload: bytes) -> list[Step]:
         self._expect(_State.EVIDENCE)
@@ -250,7 +250,7 @@ class Handshake:
             raise PeerError("out_of_turn", "a member shows evidence, no signature stands for it")
         self._evidence[Side.OWNER] = payload
         self._state = _State.APPRAISING
-        return [CheckOwner(payload, self._binder(Side.OWNER))]
+        return [CheckOwner(payload, self._bound(Side.OWNER).binder)]
 
     def _receive_confirm(self, payload: bytes) -> list[Step]:
         self._expect(_State.CONFIRM)
@@ -286,13 +286,13 @@ class Handshake:
     def _context(self) -> bytes:
         return self._transcript() + struct.pack(">I", self._own.epoch)
 
-    def _binder(self, about: Side) -> bytes:
-        """The 64 bytes that evidence about `about`, shown to the other side, must carry."""
+    def _bound(self, about: Side) -> Bound:
+        """What evidence about `about`, shown to the other side, is bound to."""
         hellos = {self._side: self._own, self.peer_hello.side: self.peer_hello}
         spki = {self._side: self._spki_own, self.peer_hello.side: self._spki_peer}
         [to] = (side for side in hellos if side is not about)
         label, direction = _USES[about, to]
-        return binding.binder(
+        return Bound(
             label=label,
             direction=direction,
             epoch=self._own.epoch,

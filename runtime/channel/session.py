@@ -17,7 +17,7 @@ from runtime.channel import exchange
 from runtime.channel.control_channel import ControlChannel
 from runtime.channel.deadline import deadline
 from runtime.channel.exchange import Attested, OnOwner, ProvenOwner
-from runtime.channel.handshake import Established
+from runtime.channel.handshake import Appraise, Established
 from runtime.channel.hello import Hello, Side
 from runtime.channel.messages import Kind, Message, public_code
 from runtime.channel.party import OwnerParty, Party
@@ -122,6 +122,7 @@ class Reached:
     channel: ControlChannel
     peer: AttestationResult
     peer_hello: Hello
+    shown: Appraise  # the evidence that was accepted, and what it is bound to
 
 
 async def accept(
@@ -150,9 +151,13 @@ async def reach(
     """
     async with _refusing(transport):
         await _secured(transport)
-        attested = await exchange.meet_member(transport, owner, wanted, nonce=nonce)
-    channel = ControlChannel(transport)
-    return Reached(channel=channel, peer=attested.peer, peer_hello=attested.established.peer_hello)
+        met = await exchange.meet_member(transport, owner, wanted, nonce=nonce)
+    return Reached(
+        channel=ControlChannel(transport),
+        peer=met.peer,
+        peer_hello=met.established.peer_hello,
+        shown=met.shown,
+    )
 
 
 async def _secured(transport: ChannelTransport) -> None:

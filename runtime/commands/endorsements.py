@@ -1,6 +1,6 @@
 """`tunnel endorsements bundle|check`: what endorsers say of a fleet's machines, in one file. I/O.
 
-`bundle` takes evidence that `tunnel evidence collect` wrote on each machine, asks the endorsers for what it
+`bundle` takes evidence that `tunnel evidence read` or `collect` wrote, asks the endorsers for what it
 lacks, and writes the answers into a file to publish beside the fleet document. `check` says of such a file
 what is in it and until when each item is good; a stale one fails, with the date, so that a job can watch it.
 """

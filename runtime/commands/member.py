@@ -99,7 +99,9 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
     Raises: EvidenceRefusedError when no peer could accept us either.
     """
     nonce = secrets.token_bytes(tunnel_name.NONCE_SIZE)
-    binder = tunnel_name.endpoint_binder(spki=party.key.spki, nonce=nonce, settings_digest=settings.digest)
+    binder = tunnel_name.endpoint_bound(
+        spki=party.key.spki, nonce=nonce, settings_digest=settings.digest
+    ).binder
     evidence = model.encode(await party.attester.collect(binder))
     return await party.appraiser.appraise(
         AppraisalRequest(

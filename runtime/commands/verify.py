@@ -30,7 +30,7 @@ from runtime.clock import TrustedClock
 from runtime.documents import dsse, fleet, strict_json
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
 from runtime.keys import owner_key
-from runtime.web.tunnel_name import NONCE_SIZE, endpoint_binder
+from runtime.web.tunnel_name import NONCE_SIZE, endpoint_bound
 
 DEADLINE_S = 20.0
 MAX_ANSWER = 512 * 1024  # bytes; evidence is at most 256 KiB before base64
@@ -84,11 +84,11 @@ async def attest(
     clock = TrustedClock(config.BUILD_TIME)
     clock.raise_floor(document.issued_at)
     answer = await ask(host, port, document.tunnel_name)
-    binder = endpoint_binder(spki=answer.spki, nonce=answer.nonce, settings_digest=answer.settings_digest)
+    bound = endpoint_bound(spki=answer.spki, nonce=answer.nonce, settings_digest=answer.settings_digest)
     return verifier.appraise(
         AppraisalRequest(
             evidence=answer.evidence,
-            binder=binder,
+            binder=bound.binder,
             settings_digest=answer.settings_digest,
             role="server",
             document=payload,

@@ -12,6 +12,7 @@ from runtime.attestation.model import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.control_channel import ControlChannel
+from runtime.channel.handshake import Appraise
 from runtime.channel.hello import Hello, Side
 from runtime.channel.party import OwnerParty
 from runtime.channel.relay_frames import Frame, Reason, What
@@ -39,6 +40,7 @@ class Visit:
     through: AttestationResult | None  # the server in between, None when the member is that server
     peer: AttestationResult
     peer_hello: Hello
+    shown: Appraise  # the evidence that `peer` was accepted by
     channel: ControlChannel
 
 
@@ -137,5 +139,6 @@ def _visit(address: str, through: AttestationResult | None, reached: Reached) ->
         through=through,
         peer=reached.peer,
         peer_hello=reached.peer_hello,
+        shown=reached.shown,
         channel=reached.channel,
     )

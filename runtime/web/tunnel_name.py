@@ -16,6 +16,7 @@ from aiohttp import web
 from runtime.attestation import binding, model
 from runtime.attestation.attester import Attester
 from runtime.channel.boot_key import BootKey
+from runtime.channel.bound import Bound
 from runtime.config import EVIDENCE_PATH
 from runtime.errors import TunnelError
 from runtime.memory_chain import load_chain
@@ -23,9 +24,9 @@ from runtime.memory_chain import load_chain
 NONCE_SIZE = 32  # bytes
 
 
-def endpoint_binder(*, spki: bytes, nonce: bytes, settings_digest: bytes) -> bytes:
-    """Return the 64 bytes of endpoint evidence: the server's key and the asker's nonce, no session."""
-    return binding.binder(
+def endpoint_bound(*, spki: bytes, nonce: bytes, settings_digest: bytes) -> Bound:
+    """Return what endpoint evidence is bound to: the server's key and the asker's nonce, no session."""
+    return Bound(
         label=binding.Label.ENDPOINT,
         direction=binding.Direction.SERVER_TO_CLIENT,
         epoch=0,
@@ -67,7 +68,7 @@ def application(
         try:
             async with gate:
                 collected = await attester.collect(
-                    endpoint_binder(spki=spki, nonce=nonce, settings_digest=settings_digest)
+                    endpoint_bound(spki=spki, nonce=nonce, settings_digest=settings_digest).binder
                 )
         except TunnelError as error:
             return web.json_response({"error": error.code}, status=503)

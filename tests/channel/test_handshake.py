@@ -89,8 +89,8 @@ def test_the_whole_transcript() -> None:
     pair = Pair()
     at_server, at_client, confirm = pair.to_confirmation()
     assert (at_server.evidence, at_client.evidence) == (EVIDENCE[Side.CLIENT], EVIDENCE[Side.SERVER])
-    assert at_server.settings_digest == own_hello(Side.CLIENT).settings_digest
-    assert at_server.binder != at_client.binder
+    assert at_server.bound.settings_digest == own_hello(Side.CLIENT).settings_digest
+    assert at_server.bound.binder != at_client.bound.binder
     assert confirm.kind is Kind.CONFIRM
     answer, server_done = pair.server.receive(confirm)
     assert isinstance(answer, Send)
@@ -107,13 +107,13 @@ def test_what_is_collected_is_what_the_peer_appraises() -> None:
     [evidence] = sent(pair.client.evidence_collected(b"e"))
     [appraise] = pair.server.receive(evidence)
     assert isinstance(appraise, Appraise)
-    assert appraise.binder == collect.binder
+    assert appraise.bound.binder == collect.binder
     [server_collect] = pair.server.appraised()
     assert isinstance(server_collect, Collect)
     [server_evidence] = sent(pair.server.evidence_collected(b"f"))
     [client_appraise] = pair.client.receive(server_evidence)
     assert isinstance(client_appraise, Appraise)
-    assert client_appraise.binder == server_collect.binder
+    assert client_appraise.bound.binder == server_collect.binder
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_everything_in_the_hellos_reaches_the_binder_and_the_confirmation(change
     other = Pair(side(Side.CLIENT, **changes), side(Side.SERVER, epoch=changes.get("epoch", 0)))
     a, b, c = base.to_confirmation()
     x, y, z = other.to_confirmation()
-    assert a.binder != x.binder
-    assert b.binder != y.binder
+    assert a.bound.binder != x.bound.binder
+    assert b.bound.binder != y.bound.binder
     assert c.payload != z.payload
 
 
@@ -253,7 +253,7 @@ def test_another_connection_is_another_binder_confirmation_and_secret() -> None:
         )
 
     here, there = Pair().to_confirmation(), Pair(made(Side.CLIENT), made(Side.SERVER)).to_confirmation()
-    assert here[0].binder != there[0].binder
+    assert here[0].bound.binder != there[0].bound.binder
     assert here[2].payload != there[2].payload
 
 
@@ -270,8 +270,8 @@ def test_other_keys_are_another_binder() -> None:
         )
 
     here, there = Pair().to_confirmation(), Pair(made(Side.CLIENT), made(Side.SERVER)).to_confirmation()
-    assert here[0].binder != there[0].binder
-    assert here[1].binder != there[1].binder
+    assert here[0].bound.binder != there[0].bound.binder
+    assert here[1].bound.binder != there[1].bound.binder
 
 
 @given(

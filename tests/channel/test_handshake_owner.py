@@ -67,8 +67,8 @@ def test_the_owners_whole_transcript(which: Side) -> None:
     [evidence] = sent(member.evidence_collected(b"evidence"))
     [appraise] = owner.receive(evidence)
     assert isinstance(appraise, Appraise)
-    assert appraise.binder == collect.binder
-    assert appraise.settings_digest == own_hello(which).settings_digest
+    assert appraise.bound.binder == collect.binder
+    assert appraise.bound.settings_digest == own_hello(which).settings_digest
     [confirm] = sent(owner.appraised())
     answer, done = member.receive(confirm)
     assert isinstance(answer, Send)

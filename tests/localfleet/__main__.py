@@ -7,15 +7,19 @@ import asyncio
 import sys
 from pathlib import Path
 
+from runtime import config
+from runtime.attestation.model import TrustRoot
+from runtime.clock import TrustedClock
 from runtime.commands import main as tunnel
 from runtime.commands import status, verify
 from runtime.commands.evidence import read
+from runtime.commands.evidence import verify as evidence_verify
 from runtime.errors import TunnelError
 from tests.localfleet import demo, member
 from tests.localfleet.member import Simulation
 
 # What the command `tunnel` does under hardware roots.
-VERBS = {"verify": verify, "status": status, "evidence-read": read}
+VERBS = {"verify": verify, "status": status, "evidence-read": read, "evidence-verify": evidence_verify}
 
 
 def main() -> int:
@@ -31,12 +35,20 @@ def main() -> int:
         if options.verb == "member":
             member.run(options.settings, options.simulation)
         else:
-            VERBS[options.verb].verb(options, Simulation.read(options.simulation).roots)
+            _run(options, Simulation.read(options.simulation).roots)
     except TunnelError as error:
         return tunnel.report(error, as_json=getattr(options, "json", False))
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _run(options: argparse.Namespace, roots: tuple[TrustRoot, ...]) -> None:
+    module = VERBS[options.verb]
+    if module is evidence_verify:
+        evidence_verify.verb(options, roots, TrustedClock(config.BUILD_TIME).now())
+    else:
+        module.verb(options, roots)
 
 
 def _parser() -> argparse.ArgumentParser:

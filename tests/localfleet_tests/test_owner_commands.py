@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,17 @@ from typing import Any
 import pytest
 
 from infra import owner_key
+from runtime import config
+from runtime.attestation.endorsements import bundle
+from runtime.clock import TrustedClock
+from runtime.commands import endorsements
+from tests.commands.test_endorsements import SOURCES, Published
+from tests.fakes import endorsers
+from tests.fakes.amd import Chip
 from tests.localfleet import processes, provision
 from tests.localfleet.demo import owner_arguments
 from tests.localfleet.fleet import LocalFleet, neighbours
+from tests.localfleet.member import Simulation
 from tests.localfleet.provision import SERVERS, SITE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -40,6 +50,7 @@ async def test_an_owner_asks_a_server_and_a_client_and_nobody_else_gets_an_answe
     async with neighbours(made) as fleet:
         await fleet.start()
         await asyncio.gather(_a_server(fleet), _a_client(fleet))
+        await _a_file_of_a_client(fleet, tmp_path)
         await asyncio.gather(_a_false_owner(fleet, tmp_path), _another_server(fleet), _hardware_roots(fleet))
         assert len(await fleet.sessions()) == 6  # nobody noticed
 
@@ -71,6 +82,38 @@ async def _a_client(fleet: LocalFleet) -> None:
     assert status == 0, story
     assert "is member client-1 (client), sev-snp, grade T" in text
     assert "measured by" in text
+
+
+async def _a_file_of_a_client(fleet: LocalFleet, folder: Path) -> None:
+    """A client's evidence as a file: the other commands read it, and a bundle is made for it."""
+    path = folder / "client-2.evidence.json"
+    said = await asked("evidence-read", fleet, "client-2", "--out", str(path))
+    data = path.read_bytes()
+    assert (said["member"], said["file"]["path"]) == ("client-2", str(path))
+    assert said["file"]["sha256"] == hashlib.sha256(data).hexdigest()
+    arguments = owner_arguments(fleet.made, "client-2")
+    status, _, story = await tunnel("evidence-read", *arguments, "--out", str(path))
+    assert status == 2, story
+    assert "exists" in story
+    assert path.read_bytes() == data
+
+    document = ("--document", str(fleet.made.envelope), "--owner-key", fleet.made.owner_key)
+    simulated = ("--simulation", str(fleet.made.simulations["client-2"]))
+    nonce = ("--nonce", said["file"]["nonce"])
+    status, answer, story = await tunnel(
+        "evidence-verify", str(path), *document, "--role", "client", *nonce, "--json", *simulated
+    )
+    assert status == 0, story
+    assert (json.loads(answer)["member"], json.loads(answer)["fresh"]) == ("client-2", True)
+
+    chip = Chip.load(Simulation.read(fleet.made.simulations["client-2"]).chip)
+    parser = argparse.ArgumentParser()
+    endorsements.add_arguments(parser)
+    made = parser.parse_args(["bundle", "--evidence", str(path), "--out", str(folder / "bundle.json")])
+    published = Published(endorsers.kds(chip))
+    now = TrustedClock(config.BUILD_TIME).now()
+    await asyncio.to_thread(endorsements.make, made, published, now, SOURCES)
+    assert len(bundle.read((folder / "bundle.json").read_bytes()).items) == 3
 
 
 async def _a_false_owner(fleet: LocalFleet, folder: Path) -> None:

@@ -21,7 +21,7 @@ from runtime.channel.boot_key import spki_of
 from runtime.commands import verify
 from runtime.documents import manifest, settings, strict_json, times
 from runtime.errors import TunnelError
-from runtime.web.tunnel_name import endpoint_binder
+from runtime.web.tunnel_name import endpoint_bound
 from tests.vm import fleet as fleets
 from tests.vm.conftest import Booted
 from tests.vm.machine import free_port, make_tpm, running
@@ -34,7 +34,7 @@ def appraise(booted: Booted, document: dict[str, Any], now: int | None = None, *
     answer = booted.evidence
     digest = changes.get("settings_digest", answer.settings_digest)
     bound = changes.get("bound_digest", digest)  # what the attacker's own machine put into its binder
-    binder = endpoint_binder(spki=answer.spki, nonce=answer.nonce, settings_digest=bound)
+    binder = endpoint_bound(spki=answer.spki, nonce=answer.nonce, settings_digest=bound).binder
     request = AppraisalRequest(
         evidence=answer.evidence,
         binder=binder,

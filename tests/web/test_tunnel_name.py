@@ -15,7 +15,7 @@ from runtime.attestation.verifier import AppraisalRequest
 from runtime.config import EVIDENCE_PATH
 from runtime.errors import UnreachableError
 from runtime.web import tunnel_name
-from runtime.web.tunnel_name import endpoint_binder
+from runtime.web.tunnel_name import endpoint_bound
 from tests.channel import parties
 from tests.channel.parties import SERVER_DIGEST, World
 from tests.fakes.amd import FakeAmd
@@ -72,12 +72,12 @@ async def test_the_evidence_verifies_for_this_key_and_this_nonce(world: World) -
     assert set(answer.json()) == {"evidence", "settings_sha256", "nonce"}
     assert (answer.json()["settings_sha256"], answer.json()["nonce"]) == (SERVER_DIGEST.hex(), mine.hex())
     spki = world.server.key.spki
-    binder = endpoint_binder(spki=spki, nonce=mine, settings_digest=SERVER_DIGEST)
+    binder = endpoint_bound(spki=spki, nonce=mine, settings_digest=SERVER_DIGEST).binder
     assert verifier.appraise(request(world, answer, binder)).member == "server-1"
     for other in (
-        endpoint_binder(spki=spki, nonce=nonce(), settings_digest=SERVER_DIGEST),
-        endpoint_binder(spki=world.client.key.spki, nonce=mine, settings_digest=SERVER_DIGEST),
-        endpoint_binder(spki=spki, nonce=mine, settings_digest=parties.CLIENT_DIGEST),
+        endpoint_bound(spki=spki, nonce=nonce(), settings_digest=SERVER_DIGEST).binder,
+        endpoint_bound(spki=world.client.key.spki, nonce=mine, settings_digest=SERVER_DIGEST).binder,
+        endpoint_bound(spki=spki, nonce=mine, settings_digest=parties.CLIENT_DIGEST).binder,
     ):
         with pytest.raises(EvidenceRefusedError) as caught:
             verifier.appraise(request(world, answer, other))
@@ -201,8 +201,8 @@ async def test_readiness_is_the_servers(world: World) -> None:
 
 def test_the_binder_is_64_bytes_and_everything_reaches_it() -> None:
     base: dict[str, bytes] = {"spki": b"k", "nonce": bytes(32), "settings_digest": bytes(32)}
-    made = {endpoint_binder(**base)}
+    made = {endpoint_bound(**base).binder}
     for change in ({"spki": b"l"}, {"nonce": b"\1" * 32}, {"settings_digest": b"\1" * 32}):
-        made.add(endpoint_binder(**(base | change)))
+        made.add(endpoint_bound(**(base | change)).binder)
     assert len(made) == 4
     assert {len(binder) for binder in made} == {64}

@@ -10,26 +10,26 @@ import argparse
 import asyncio
 import secrets
 import sys
-from pathlib import Path
 
 from runtime.attestation.attester import Attester
 from runtime.channel.boot_key import BootKey
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.documents import settings
-from runtime.errors import UsageError
-from runtime.web.tunnel_name import NONCE_SIZE, endpoint_binder
+from runtime.web.tunnel_name import NONCE_SIZE, endpoint_bound
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("--nonce", metavar="HEX", help="32 bytes of whoever will verify; fresh if left out")
     parser.add_argument("--settings", metavar="FILE", help="the settings that this machine booted with")
-    parser.add_argument("--out", metavar="FILE", help="where to write it; stdout if left out")
+    parser.add_argument("--out", metavar="FILE", help="a new file; stdout if left out")
 
 
 def verb(options: argparse.Namespace, attester: Attester, now: int) -> None:
     """Run the verb. Raises: TunnelError."""
+    if options.out is not None:
+        files.want_new(options.out)
     nonce = (
         secrets.token_bytes(NONCE_SIZE)
         if options.nonce is None
@@ -37,17 +37,13 @@ def verb(options: argparse.Namespace, attester: Attester, now: int) -> None:
     )
     digest = bytes(32) if options.settings is None else settings.digest(files.load(options.settings))
     spki = BootKey.create("collected.invalid", now).spki
-    binder = endpoint_binder(spki=spki, nonce=nonce, settings_digest=digest)
-    evidence = asyncio.run(attester.collect(binder))
-    data = files.write(Collected(evidence=evidence, nonce=nonce, settings_digest=digest, spki=spki))
+    bound = endpoint_bound(spki=spki, nonce=nonce, settings_digest=digest)
+    evidence = asyncio.run(attester.collect(bound.binder))
+    data = files.write(Collected(evidence=evidence, bound=bound))
     if options.out is None:
         sys.stdout.write(data.decode())
     else:
-        try:
-            Path(options.out).write_bytes(data)
-        except OSError as error:
-            message = f"{options.out} cannot be written: {error.strerror}"
-            raise UsageError(message) from error
+        files.save(options.out, data)
     print(f"tunnel: {evidence.format}: {files.items(evidence.parts)}", file=sys.stderr)
     print(f"tunnel: endorsements: {files.items(evidence.endorsements)}", file=sys.stderr)
     if options.settings is None:

@@ -3,27 +3,43 @@
 `tunnel evidence collect` writes JSON: `{"kind": "tunnel-evidence-v1", "evidence": base64, "nonce": hex,
 "settings_sha256": hex, "spki": base64}`. The binder follows from the last three as for endpoint evidence
 (docs/protocol.md, section 9), so that no caller chooses what is signed.
+
+`tunnel evidence read --out` writes what a member showed its owner: `"kind": "tunnel-owner-evidence-v1"`, the
+same members, and `owner_spki` (base64), `transcript` and `exporter` (hex, 32 bytes) of the connection that it
+was made for (section 15). A file that is cut short is none: it is JSON, with all of these and nothing else.
 """
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from runtime.attestation import model
+from runtime.attestation.binding import Direction, Label
 from runtime.attestation.formats import FORMATS
 from runtime.attestation.model import Evidence
+from runtime.channel.bound import Bound
 from runtime.documents import strict_json
 from runtime.errors import DocumentError, MalformedError, UsageError
-from runtime.web.tunnel_name import endpoint_binder
+from runtime.web.tunnel_name import endpoint_bound
 
 KIND = "tunnel-evidence-v1"
+OWNER_KIND = "tunnel-owner-evidence-v1"
+_MEMBERS = frozenset({"kind", "evidence", "nonce", "settings_sha256", "spki"})
+_OWNER_MEMBERS = _MEMBERS | {"owner_spki", "transcript", "exporter"}
+ASKED_BY: Mapping[Label, str] = {
+    Label.ENDPOINT: "whoever knew the nonce, on no connection",
+    Label.OWNER: "an owner, on a connection of its own",
+}
 MAX_FILE_SIZE = 1024 * 1024  # bytes; evidence is at most 256 KiB
 _WHAT = "evidence file"
 PARTS = frozenset(name for form in FORMATS.values() for name in form.parts)
@@ -35,25 +51,26 @@ class Collected:
     """Evidence, and the challenge that it answers."""
 
     evidence: Evidence
-    nonce: bytes  # 32
-    settings_digest: bytes  # 32
-    spki: bytes
-
-    @property
-    def binder(self) -> bytes:
-        """What the evidence has to carry."""
-        return endpoint_binder(spki=self.spki, nonce=self.nonce, settings_digest=self.settings_digest)
+    bound: Bound  # as endpoint evidence, or as a member's to its owner: nothing else is written
 
 
 def write(collected: Collected) -> bytes:
     """Return the file's bytes."""
+    bound = collected.bound
     value = {
         "kind": KIND,
         "evidence": base64.b64encode(model.encode(collected.evidence)).decode(),
-        "nonce": collected.nonce.hex(),
-        "settings_sha256": collected.settings_digest.hex(),
-        "spki": base64.b64encode(collected.spki).decode(),
+        "nonce": bound.verifier_nonce.hex(),
+        "settings_sha256": bound.settings_digest.hex(),
+        "spki": base64.b64encode(bound.spki_attester).decode(),
     }
+    if bound.label is Label.OWNER:
+        value |= {
+            "kind": OWNER_KIND,
+            "owner_spki": base64.b64encode(bound.spki_verifier).decode(),
+            "transcript": bound.transcript.hex(),
+            "exporter": bound.exporter.hex(),
+        }
     return json.dumps(value, indent=1).encode() + b"\n"
 
 
@@ -63,16 +80,35 @@ def read(data: bytes) -> Collected | Evidence:
         return model.decode(data)
     try:
         value = strict_json.parse(data, _WHAT, max_size=MAX_FILE_SIZE)
-        if set(value) != {"kind", "evidence", "nonce", "settings_sha256", "spki"} or value["kind"] != KIND:
-            raise MalformedError(_WHAT, f'is neither evidence nor an object of "kind": "{KIND}"')
-        return Collected(
-            evidence=model.decode(base64.b64decode(value["evidence"], validate=True)),
-            nonce=sized(value["nonce"], 32, "nonce"),
-            settings_digest=sized(value["settings_sha256"], 32, "settings_sha256"),
-            spki=base64.b64decode(value["spki"], validate=True),
-        )
+        bound = _bound(value)
+        evidence = model.decode(base64.b64decode(value["evidence"], validate=True))
     except (DocumentError, UsageError, ValueError, TypeError, KeyError) as error:
         raise MalformedError(_WHAT, f"cannot be read: {error}") from error
+    return Collected(evidence=evidence, bound=bound)
+
+
+def _bound(value: Any) -> Bound:
+    """Return what a file's evidence was asked for. Raises: MalformedError and what its reader catches."""
+    kind = value.get("kind") if isinstance(value, dict) else None
+    if kind not in (KIND, OWNER_KIND) or set(value) != (_MEMBERS if kind == KIND else _OWNER_MEMBERS):
+        want = f'"{KIND}" or "{OWNER_KIND}", with the members of that kind'
+        raise MalformedError(_WHAT, f'is neither evidence nor an object whose "kind" is {want}')
+    spki = base64.b64decode(value["spki"], validate=True)
+    nonce = sized(value["nonce"], 32, "nonce")
+    settings_digest = sized(value["settings_sha256"], 32, "settings_sha256")
+    if kind == KIND:
+        return endpoint_bound(spki=spki, nonce=nonce, settings_digest=settings_digest)
+    return Bound(
+        label=Label.OWNER,
+        direction=Direction.MEMBER_TO_OWNER,
+        epoch=0,
+        transcript=sized(value["transcript"], 32, "transcript"),
+        exporter=sized(value["exporter"], 32, "exporter"),
+        spki_attester=spki,
+        spki_verifier=base64.b64decode(value["owner_spki"], validate=True),
+        verifier_nonce=nonce,
+        settings_digest=settings_digest,
+    )
 
 
 def sized(text: str, size: int, what: str) -> bytes:
@@ -104,6 +140,28 @@ def load_up_to(path: str, limit: int) -> bytes:
         message = f"{path} is over {limit} bytes"
         raise UsageError(message)
     return data
+
+
+def want_new(path: str) -> None:
+    """Look before the work whether a file may be written there. Raises: UsageError."""
+    if os.path.lexists(path):
+        message = f"{path} exists: evidence is never written over a file"
+        raise UsageError(message, hint="name another file, or remove that one")
+
+
+def save(path: str, data: bytes) -> None:
+    """Write a new file, whole or not at all. Raises: UsageError; an existing file stays as it is."""
+    want_new(path)
+    try:
+        with Path(path).open("xb") as file, contextlib.ExitStack() as undo:
+            undo.callback(Path(path).unlink)  # it was made here: half of it is no evidence
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            undo.pop_all()
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise UsageError(message) from error
 
 
 def named(options: Sequence[str], known: frozenset[str], option: str) -> dict[str, bytes]:

@@ -39,7 +39,13 @@ def render(data: bytes) -> list[str]:
         evidence = found.evidence if isinstance(found, Collected) else found
         lines.append(f"evidence of the format {evidence.format}")
         if isinstance(found, Collected):
-            lines += _lines([("nonce", found.nonce.hex()), ("settings", found.settings_digest.hex())])
+            lines += _lines(
+                [
+                    ("asked by", files.ASKED_BY[found.bound.label]),
+                    ("nonce", found.bound.verifier_nonce.hex()),
+                    ("settings", found.bound.settings_digest.hex()),
+                ]
+            )
         lines.append(f"  endorsements  {files.items(evidence.endorsements)}")
         for name, part in sorted(evidence.parts.items()):
             lines += [f"{name}, {len(part)} bytes:", *_part(name, part)]

@@ -21,6 +21,7 @@ from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.documents import times
 from runtime.errors import UsageError
+from runtime.web.tunnel_name import endpoint_bound
 
 DAYS = 14  # the owner is to replace observed values by those of a manifest
 _LOUD = (
@@ -44,7 +45,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
         raise UsageError("want --tunnel-name NAME as well", hint="it is tunnel_name in the settings")
     found = _asked(options) if options.file is None else _read(options.file)
     evidence = found.evidence
-    claims = TEES[evidence.format].verify(evidence, found.binder, roots, now)
+    claims = TEES[evidence.format].verify(evidence, found.bound.binder, roots, now)
     print(json.dumps(observed(found, claims, now), indent=2))
     for line in _LOUD:
         print(f"tunnel: {line}", file=sys.stderr)
@@ -55,16 +56,17 @@ def _asked(options: argparse.Namespace) -> Collected:
     said = asyncio.run(verify.ask(host, port, options.tunnel_name))
     return Collected(
         evidence=model.decode(said.evidence),
-        nonce=said.nonce,
-        settings_digest=said.settings_digest,
-        spki=said.spki,
+        bound=endpoint_bound(spki=said.spki, nonce=said.nonce, settings_digest=said.settings_digest),
     )
 
 
 def _read(path: str) -> Collected:
     found = files.read(files.load(path))
     if not isinstance(found, Collected):
-        raise UsageError("this evidence has no challenge", hint="tunnel evidence collect --out FILE makes it")
+        raise UsageError(
+            "this evidence has no challenge",
+            hint="tunnel evidence collect, or read, with --out FILE makes it",
+        )
     return found
 
 
@@ -95,7 +97,7 @@ def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any
         "vouched_for_by": sorted({f"{type(root).__name__}:{root.kind}" for root in claims.roots})
         or ["nobody"],
         "member": {
-            "settings_sha256": found.settings_digest.hex(),
+            "settings_sha256": found.bound.settings_digest.hex(),
             "instance": {"kind": name.kind, "value": instance_of(name)},
         },
         "image": {"not_after": until, "measurements": measured},

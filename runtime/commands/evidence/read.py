@@ -1,7 +1,8 @@
 """`tunnel evidence read MEMBER`: fresh evidence of one member, appraised on the owner's own machine. I/O.
 
-The evidence is made for this very connection and held against the signed document that the owner has at hand;
-nothing that the member, or a server in between, says about it counts.
+The evidence is made for this very connection and held against the signed document that the owner has at
+hand; nothing that the member, or a server in between, says about it counts. With `--out` what was accepted is
+written as a file that the other verbs read, and `tunnel endorsements bundle`.
 """
 
 from __future__ import annotations
@@ -9,26 +10,38 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from hashlib import sha256
 
-from runtime.attestation import explanation
+from runtime.attestation import explanation, model
 from runtime.attestation.tees import Root
 from runtime.commands import owner
+from runtime.commands.evidence import files
+from runtime.commands.evidence.files import Collected
 from runtime.tunnel.owner_reach import Visit
 
-add_arguments = owner.add_arguments
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's options."""
+    owner.add_arguments(parser)
+    parser.add_argument("--out", metavar="FILE", help="write the evidence into a new file as well")
 
 
 def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     """Run the verb. Raises: TunnelError."""
+    if options.out is not None:
+        files.want_new(options.out)
 
     async def show(visit: Visit) -> None:
         warning = owner.says_version(visit, visit.peer.document_version)
+        written = None if options.out is None else _write(options.out, visit)
         if options.json:
-            print(json.dumps(_answer(visit, warning), indent=2))
+            print(json.dumps(_answer(visit, warning, written), indent=2))
         else:
             print(f"{owner.way(visit)} is " + "\n".join(explanation.sentences(visit.peer)))
         if warning:
             print(f"warning: {warning}", file=sys.stderr)
+        if written is not None:
+            print(f"tunnel: evidence in {written['path']}, SHA-256 {written['sha256']}", file=sys.stderr)
         print(
             f"tunnel: {visit.peer.member}, reached by {owner.way(visit)}, is attested, "
             f"grade {visit.peer.grade}",
@@ -38,7 +51,16 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     owner.run(options, roots, show)
 
 
-def _answer(visit: Visit, warning: str) -> dict[str, object]:
+def _write(path: str, visit: Visit) -> dict[str, str]:
+    """Write what the member showed, and say what was written. Raises: UsageError."""
+    shown = visit.shown
+    data = files.write(Collected(evidence=model.decode(shown.evidence), bound=shown.bound))
+    files.save(path, data)
+    nonce = shown.bound.verifier_nonce.hex()
+    return {"path": path, "sha256": sha256(data).hexdigest(), "nonce": nonce}
+
+
+def _answer(visit: Visit, warning: str, written: dict[str, str] | None) -> dict[str, object]:
     through = visit.through
     return {
         "ok": True,
@@ -49,5 +71,6 @@ def _answer(visit: Visit, warning: str) -> dict[str, object]:
             "sha256": visit.peer_hello.document_digest.hex(),
         },
         **explanation.accepted(visit.peer),
+        **({} if written is None else {"file": written}),
         **({"warning": warning} if warning else {}),
     }

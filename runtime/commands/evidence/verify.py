@@ -55,7 +55,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     """Run the verb. `now`: Unix seconds. Raises: TunnelError."""
     if (options.file is None) == (not options.part):
         message = "want either FILE or --part NAME=FILE"
-        raise UsageError(message, hint="tunnel evidence collect --out FILE makes one")
+        raise UsageError(message, hint="tunnel evidence collect, or read, with --out FILE makes one")
     found = None if options.file is None else files.read(files.load(options.file))
     extra = files.named(options.endorsement, files.ENDORSEMENTS, "--endorsement")
     if options.document is not None:
@@ -109,8 +109,8 @@ def _appraise(
     result = verifier.appraise(
         AppraisalRequest(
             evidence=model.encode(evidence),
-            binder=found.binder,
-            settings_digest=found.settings_digest,
+            binder=found.bound.binder,
+            settings_digest=found.bound.settings_digest,
             role=options.role,
             document=payload,
             roots=roots,
@@ -135,7 +135,7 @@ def _refuse_parts(options: argparse.Namespace, found: Evidence | None) -> None:
         False,  # noqa: FBT003 - there is nothing that could be appraised
         "evidence.challenge",
         Reason.BINDING,
-        expected="evidence with the challenge that it answers, as `tunnel evidence collect` writes it",
+        expected="evidence with its challenge, as `tunnel evidence collect` and `read` write it",
         actual="; ".join(files.missing_for_members(have)) or "evidence without its challenge",
         source="the file",
         remedy="collect it on the machine; leave --document out to examine single parts",
@@ -149,11 +149,11 @@ def _check_nonce(text: str | None, found: Collected) -> None:
     wanted = files.sized(text, 32, "--nonce")
     findings = Findings()
     findings.require(
-        found.nonce == wanted,
+        found.bound.verifier_nonce == wanted,
         "evidence.nonce",
         Reason.BINDING,
         expected=wanted.hex(),
-        actual=found.nonce.hex(),
+        actual=found.bound.verifier_nonce.hex(),
         source="the file",
         remedy="this evidence answers another challenge: collect it again, with your nonce",
     )
@@ -166,7 +166,7 @@ def _of_file(options: argparse.Namespace, found: Collected) -> Challenge:
         message = "--report-data is for bare reports: what this file answers follows from its nonce"
         raise UsageError(message)
     _check_nonce(options.nonce, found)
-    return Challenge(report_data=found.binder, nonce=_second(found.evidence, found.binder))
+    return Challenge(report_data=found.bound.binder, nonce=_second(found.evidence, found.bound.binder))
 
 
 def _second(evidence: Evidence, binder: bytes) -> bytes | None:

@@ -10,6 +10,7 @@ import pytest
 
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
+from runtime.web.tunnel_name import endpoint_bound
 from tests.fakes import machines
 from tests.fakes.amd import FakeAmd
 from tests.fakes.machines import SETTINGS, FakeMachine
@@ -26,11 +27,8 @@ def fleet(amd: FakeAmd) -> dict[str, FakeMachine]:
 
 def collected(machine: FakeMachine, **options: Any) -> Collected:
     """Return what `collect` would have written on this machine."""
-    empty = machine.evidence(**options)  # only so that a binder can be asked of the same class that makes it
-    made = Collected(evidence=empty, nonce=NONCE, settings_digest=SETTINGS, spki=SPKI)
-    return Collected(
-        evidence=machine.evidence(made.binder, **options), nonce=NONCE, settings_digest=SETTINGS, spki=SPKI
-    )
+    bound = endpoint_bound(spki=SPKI, nonce=NONCE, settings_digest=SETTINGS)
+    return Collected(evidence=machine.evidence(bound.binder, **options), bound=bound)
 
 
 def written(path: Path, one: Collected) -> str:

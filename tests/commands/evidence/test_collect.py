@@ -41,8 +41,11 @@ def test_what_was_collected_verifies(tmp_path: Path, capsys: pytest.CaptureFixtu
     found = files.read(Path(out).read_bytes())
     assert isinstance(found, Collected)
     assert isinstance(other, Collected)
-    assert (found.nonce.hex(), found.settings_digest) == (nonce, hashlib.sha256(b"{}").digest())
-    assert other.nonce != found.nonce
+    assert (found.bound.verifier_nonce.hex(), found.bound.settings_digest) == (
+        nonce,
+        hashlib.sha256(b"{}").digest(),
+    )
+    assert other.bound.verifier_nonce != found.bound.verifier_nonce
     verify.verb(options(verify.add_arguments, out, "--nonce", nonce), (), fleets.NOW)
     text = capsys.readouterr().out
     assert "best grade: T: a TPM that nobody vouches for" in text

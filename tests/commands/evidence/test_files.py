@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.attestation import model
+from runtime.attestation.binding import Direction, Label
+from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.tees import TEES
+from runtime.channel.bound import Bound
 from runtime.commands.evidence import files
+from runtime.commands.evidence.files import Collected
 from runtime.errors import MalformedError, UsageError
 from tests.commands.evidence.conftest import collected
 from tests.fakes import endorsers
 from tests.fakes.amd import FakeAmd
-from tests.fakes.machines import FakeMachine
+from tests.fakes.machines import SETTINGS, FakeMachine
 
 
 def test_what_was_written_is_read(fleet: dict[str, FakeMachine]) -> None:
@@ -43,6 +50,102 @@ def test_what_is_none_is_malformed(fleet: dict[str, FakeMachine], changes: dict[
     value = json.loads(files.write(collected(fleet["qemu-tpm"]))) | changes
     with pytest.raises(MalformedError):
         files.read(json.dumps(value).encode())
+
+
+def owners(machine: FakeMachine) -> Collected:
+    """Return what an owner would have read of this machine."""
+    bound = Bound(
+        label=Label.OWNER,
+        direction=Direction.MEMBER_TO_OWNER,
+        epoch=0,
+        transcript=b"\1" * 32,
+        exporter=b"\2" * 32,
+        spki_attester=b"the member's key",
+        spki_verifier=b"the owner's key of that run",
+        verifier_nonce=b"\3" * 32,
+        settings_digest=SETTINGS,
+    )
+    return Collected(evidence=machine.evidence(bound.binder), bound=bound)
+
+
+def test_what_an_owner_read_is_read_again(fleet: dict[str, FakeMachine]) -> None:
+    for machine in fleet.values():
+        one = owners(machine)
+        assert files.read(files.write(one)) == one
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"kind": files.KIND},  # the connection's members have no place there
+        {"transcript": "00"},
+        {"exporter": None},
+        {"owner_spki": ""},
+        {"owner_spki": "!"},
+        {"spki": ""},
+        {"more": 1},
+    ],
+)
+def test_a_file_of_an_owner_says_its_connection_or_is_none(
+    fleet: dict[str, FakeMachine], changes: dict[str, object]
+) -> None:
+    value = json.loads(files.write(owners(fleet["qemu-tpm"]))) | changes
+    with pytest.raises(MalformedError):
+        files.read(json.dumps(value).encode())
+    value = json.loads(files.write(collected(fleet["qemu-tpm"]))) | {"kind": files.OWNER_KIND}
+    with pytest.raises(MalformedError):
+        files.read(json.dumps(value).encode())
+
+
+def test_evidence_for_an_owner_does_not_pass_for_another_use(fleet: dict[str, FakeMachine]) -> None:
+    """The same nonce, key and settings, but another label: the file cannot be turned into the other kind."""
+    machine = fleet["qemu-tpm"]
+    one = owners(machine)
+    value = json.loads(files.write(one))
+    for name in ("owner_spki", "transcript", "exporter"):
+        del value[name]
+    turned = files.read(json.dumps(value | {"kind": files.KIND}).encode())
+    assert isinstance(turned, Collected)
+    with pytest.raises(EvidenceRefusedError) as caught:
+        TEES[turned.evidence.format].verify(turned.evidence, turned.bound.binder, machine.roots, machine.now)
+    assert Reason.BINDING in caught.value.reasons
+
+
+def test_a_file_that_was_cut_short_is_none(fleet: dict[str, FakeMachine]) -> None:
+    for whole in (files.write(owners(fleet["qemu-tpm"])), files.write(collected(fleet["qemu-tpm"]))):
+        for length in range(len(whole) - 1):  # the last byte is the end of the line
+            with pytest.raises(MalformedError):
+                files.read(whole[:length])
+
+
+def test_a_file_is_written_once_and_never_over_another(tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    files.want_new(str(path))
+    files.save(str(path), b"first")
+    with pytest.raises(UsageError, match="exists") as caught:
+        files.want_new(str(path))
+    assert caught.value.hint
+    with pytest.raises(UsageError, match="exists"):
+        files.save(str(path), b"second")
+    assert path.read_bytes() == b"first"
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="exists"):
+        files.save(str(tmp_path / "link"), b"second")
+    assert not (tmp_path / "elsewhere").exists()
+    with pytest.raises(UsageError, match="cannot be written"):
+        files.save(str(tmp_path / "no" / "file"), b"")
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UsageError, match="No space left"):
+        files.save(str(tmp_path / "evidence"), b"half")
+    assert list(tmp_path.iterdir()) == []
 
 
 @given(st.binary(max_size=64))
