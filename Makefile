@@ -72,7 +72,7 @@ change: setup ## a scale-out and a rollout of a running fleet under visitors (th
 soak: setup ## 20 rolling restarts of servers and 20 of clients under load (six minutes; ARGS=--rounds=2)
 	@$(BIN)/python -m tests.localfleet soak $(ARGS)
 
-bench: setup ## figures beside nginx, ssh -R and frp where they are installed (twelve minutes)
+bench: setup ## figures beside nginx, ssh -R and frp where they are installed (thirteen minutes)
 	@$(BIN)/python -m bench $(ARGS)
 
 preview: setup ## what `pulumi up` would make, without credentials (STACK=local)

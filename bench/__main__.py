@@ -77,7 +77,7 @@ def _appraisals() -> list[Appraisal]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds (5; quick: 2)")
-    parser.add_argument("--quick", action="store_true", help="fewer cases: two minutes instead of twelve")
+    parser.add_argument("--quick", action="store_true", help="fewer cases: two minutes instead of thirteen")
     parser.add_argument("--json", action="store_true", help="print latest.json instead of tables")
     parser.add_argument("--out", type=Path, default=OUT, help="where latest.json and the charts go")
     parser.add_argument(
