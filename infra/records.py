@@ -124,15 +124,13 @@ def _values(
     addresses: Mapping[tuple[str, Family], str],
     name_servers: Mapping[str, Sequence[str]],
 ) -> list[str]:
-    match spec.type:
-        case "A" | "AAAA":
-            return sorted(addresses[server, spec.type] for server in spec.servers)
-        case "NS":
-            return sorted(dotted(name) for name in name_servers[spec.delegates])
-        case "CNAME":
-            return [dotted(name) for name in spec.values]
-        case "CAA":
-            return list(spec.values)
+    if spec.type == "NS":
+        return sorted(dotted(name) for name in name_servers[spec.delegates])
+    if spec.type == "CNAME":
+        return [dotted(name) for name in spec.values]
+    if spec.type == "CAA":
+        return list(spec.values)
+    return sorted(addresses[server, spec.type] for server in spec.servers)
 
 
 def dotted(name: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 Operation = Literal["create", "delete", "update", "replace"]
+_Entry = Mapping[str, Any]  # one resource of a preview
 SIGNS: Mapping[Operation, str] = {"create": "+", "delete": "-", "update": "~", "replace": "+-"}
 
 # Paths that end in a replacement, each with everything below it.
@@ -81,30 +82,40 @@ class Change:
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
     """Return what differs between two previews as `tree.document` writes them, by URN."""
     old, new = _resources(before), _resources(after)
-    return tuple(change for urn in sorted({*old, *new}) for change in _one(old.get(urn), new.get(urn)))
+    return tuple(change for urn in sorted({*old, *new}) for change in _of(urn, old, new))
 
 
-def _resources(preview: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    entries = cast("Sequence[Mapping[str, Any]]", preview.get("resources", ()))
+def _resources(preview: Mapping[str, Any]) -> dict[str, _Entry]:
+    entries = cast("Sequence[_Entry]", preview.get("resources", ()))
     return {str(entry["urn"]): entry for entry in entries if entry["custom"]}
 
 
-def _one(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> Iterator[Change]:
-    entry = after or before
-    if entry is None:
-        return
-    kind, name, urn = str(entry["type"]), str(entry["name"]), str(entry["urn"])
-    if before is None or after is None:
-        operation: Operation = "create" if before is None else "delete"
-        yield Change(operation=operation, type=kind, name=name, urn=urn, properties=(), forcing=())
-        return
-    paths = tuple(differences(before["inputs"], after["inputs"]))
-    if before["protect"] != after["protect"]:
-        paths = (*paths, "protect")
-    forcing = tuple(path for path in paths if forces(kind, path))
-    if paths:
-        operation = "replace" if forcing else "update"
-        yield Change(operation=operation, type=kind, name=name, urn=urn, properties=paths, forcing=forcing)
+def _of(urn: str, old: Mapping[str, _Entry], new: Mapping[str, _Entry]) -> Iterator[Change]:
+    if urn not in old:
+        yield _change("create", new[urn])
+    elif urn not in new:
+        yield _change("delete", old[urn])
+    else:
+        before, after = old[urn], new[urn]
+        paths = tuple(differences(before["inputs"], after["inputs"]))
+        if before["protect"] != after["protect"]:
+            paths = (*paths, "protect")
+        forcing = tuple(path for path in paths if forces(str(after["type"]), path))
+        if paths:
+            yield _change("replace" if forcing else "update", after, paths, forcing)
+
+
+def _change(
+    operation: Operation, entry: _Entry, properties: tuple[str, ...] = (), forcing: tuple[str, ...] = ()
+) -> Change:
+    return Change(
+        operation=operation,
+        type=str(entry["type"]),
+        name=str(entry["name"]),
+        urn=str(entry["urn"]),
+        properties=properties,
+        forcing=forcing,
+    )
 
 
 def forces(kind: str, path: str) -> bool:

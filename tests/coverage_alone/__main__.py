@@ -19,6 +19,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import coverage
+from coverage.exceptions import NoDataError
+
 from tests import test_architecture as architecture
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -44,11 +47,18 @@ def own_tests(module: str) -> tuple[str, ...]:
     """Return the test files that `test_architecture` takes for the module's own: its twin, or twins.
 
     `test_handshake.py` and `test_handshake_owner.py` are of `handshake.py`; `test_client_hello.py` is of
-    `client_hello.py`, and not of `client.py`.
+    `client_hello.py`, and not of `client.py`. Where a room is tested in one place, the file of
+    `localmock/changes.py` is `test_localmock_changes.py`; what has none of its name is held by the room's
+    files together.
     """
     tests, patterns, others = architecture.sources("tests"), architecture.mirror(module), _twins()
-    for exact, more in zip(patterns[::2], patterns[1::2], strict=True):
-        found = [test for test in tests if test == exact or (fnmatch(test, more) and test not in others)]
+    parts, rooms = Path(module).with_suffix("").parts, patterns[-2::-2]  # the nearest room first
+    precise = [
+        "_".join([room.removesuffix(".py"), *parts[len(parts) - depth :]]) for depth, room in enumerate(rooms)
+    ]
+    for stem in (*precise, *(room.removesuffix(".py") for room in rooms)):
+        twin, more = f"{stem}.py", f"{stem}_*.py"
+        found = [test for test in tests if test == twin or (fnmatch(test, more) and test not in others)]
         if found:
             return tuple(sorted(found))
     return ()
@@ -72,11 +82,13 @@ def modules(part: str) -> list[str]:
 def measure(module: str) -> Measured:
     """Run the module's tests under coverage, in a process of their own."""
     tests = own_tests(module)
+    if not tests:  # pytest without a file would run them all
+        return outcome(module, tests, None, "")
     with tempfile.TemporaryDirectory(prefix="coverage-") as folder:
         data, report = Path(folder) / "data", Path(folder) / "report.json"
-        coverage = [sys.executable, "-m", "coverage"]
         # Without the project's settings: those are about whole packages, and several processes.
-        command = [*coverage, "run", "--rcfile=/dev/null", "--branch", f"--include={module}"]
+        command = [sys.executable, "-m", "coverage", "run", "--rcfile=/dev/null", "--branch"]
+        command += [f"--include={module}"]
         command += [f"--data-file={data}", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
         command += ["--timeout=300", *tests]  # counting branches takes several times as long
         environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": folder}
@@ -89,17 +101,22 @@ def measure(module: str) -> Measured:
             check=False,
             timeout=DEADLINE_S,
         )
-        settings = Path(folder) / "settings"
-        settings.write_text("[report]\nexclude_also =\n    if TYPE_CHECKING:\n    ^\\s*\\.\\.\\.$\n", "utf-8")
-        subprocess.run(
-            [*coverage, "json", f"--rcfile={settings}", f"--data-file={data}", "-o", str(report), "-q"],
-            cwd=PROJECT,
-            capture_output=True,
-            check=False,
-        )
-        found = json.loads(report.read_text("utf-8")) if report.exists() else {"files": {}}
+        about = _about(data, report) if data.exists() else None
     failed = "" if done.returncode == 0 else done.stdout[-800:] + done.stderr[-400:]
-    return outcome(module, tests, found["files"].get(module), failed)
+    return outcome(module, tests, about, failed)
+
+
+def _about(data: Path, report: Path) -> dict[str, Any] | None:
+    """Return what `coverage json` says of the one file in the data, without a process for it."""
+    read = coverage.Coverage(data_file=data, config_file=False, branch=True)
+    read.set_option("report:exclude_also", ["if TYPE_CHECKING:", r"^\s*\.\.\.$"])
+    read.load()
+    try:
+        read.json_report(outfile=str(report))
+    except NoDataError:  # the tests never loaded the module
+        return None
+    (found,) = json.loads(report.read_text("utf-8"))["files"].values()
+    return dict(found)
 
 
 def outcome(module: str, tests: tuple[str, ...], about: dict[str, Any] | None, failed: str) -> Measured:

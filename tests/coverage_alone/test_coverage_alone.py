@@ -23,6 +23,12 @@ def test_a_module_s_own_test_is_the_nearest() -> None:
         "tests/channel/test_handshake_owner.py",
     )
     assert "tests/tunnel/test_client_hello.py" not in own_tests("runtime/tunnel/client.py")
+    assert own_tests("infra/localmock/changes.py") == ("tests/infra/test_localmock_changes.py",)
+    assert own_tests("infra/guardrails/names.py") == (
+        "tests/infra/test_guardrails.py",
+        "tests/infra/test_guardrails_machines.py",
+        "tests/infra/test_guardrails_networks.py",
+    ), "it has no file of its name"
     assert own_tests("runtime/attestation/binding.py") == ("tests/attestation/test_binding.py",)
 
 

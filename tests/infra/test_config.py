@@ -186,6 +186,25 @@ def test_every_mistake_is_named(raw: dict[str, Any], edit: Edit, expected: str) 
     assert any(expected in line for line in mistakes(raw)), mistakes(raw)
 
 
+def test_limits_are_read_by_their_own_bounds_and_the_others_stay_unsaid(raw: dict[str, Any]) -> None:
+    assert config.parse(raw).limits == {}
+    raw["limits"] = {"max_visitors": 100.0, "ping_s": 2.5}
+    assert repr(dict(config.parse(raw).limits)) == "{'max_visitors': 100, 'ping_s': 2.5}"
+    raw["limits"] = {"max_visitors": 2.5, "ping_s": 0, "dain_s": 1}
+    assert [said.partition(", want")[0] for said in mistakes(raw)] == [
+        "$.limits: unknown key 'dain_s', did you mean 'drain_s'?",
+        "$.limits.max_visitors: is 2.5",
+        "$.limits.ping_s: is 0",
+    ]
+
+
+def test_a_zone_that_exists_is_adopted_where_its_provider_serves_it(raw: dict[str, Any]) -> None:
+    zone = raw["dns"]["zones"][0]
+    zone |= {"providers": ["route53", "azure_dns"], "adopt": {"azure_dns": "/zones/demo.test"}}
+    (found,) = config.parse(raw).dns.zones
+    assert (found.providers, found.adopt) == (("route53", "azure_dns"), {"azure_dns": "/zones/demo.test"})
+
+
 def test_copies_are_numbered_and_spread_over_zones(raw: dict[str, Any]) -> None:
     raw["servers"][0] |= {"name": "aws", "count": 4, "listen": ["127.0.1.1"], "admin": "127.0.1.1:9443"}
     raw["clients"][0] |= {"name": "web", "count": 2, "admin": "127.0.0.1:9443"}

@@ -136,6 +136,17 @@ def test_a_renamed_member_keeps_its_former_name_in_every_generation(raw: dict[st
     assert [spec.renamed_from for spec in found.of_cloud("aws")] == ["aws-1", "aws-1-g2"]
 
 
+def test_a_cloud_without_machines_has_no_image_and_no_network(release: dict[str, Any]) -> None:
+    fleet = copy.deepcopy(release)
+    for part in ("servers", "clients"):
+        fleet[part] = [member for member in fleet[part] if member["cloud"] != "azure"]
+    found = plan(fleet, "aws-prod")
+    assert found.clouds == ("aws", "gcp")
+    assert [image.cloud for image in found.images] == ["aws", "gcp"]
+    assert [net.cloud for net in found.networks] == ["aws", "gcp"]
+    assert found.of_cloud("azure") == ()
+
+
 def test_an_image_without_a_file_for_a_cloud_is_refused(release: dict[str, Any]) -> None:
     found = plan(release, "aws-prod")
     files = found.manifests[1].artefacts

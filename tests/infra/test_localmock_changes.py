@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.localmock.changes import Change, compare, differences
+import pytest
+
+from infra.localmock.changes import Change, compare, differences, forces
 
 VM = "aws:ec2/instance:Instance"
 
@@ -53,3 +55,37 @@ def test_differences_have_paths() -> None:
     assert list(differences({"a": [{"b": 1}, 2]}, {"a": [{"b": 3}, 2]})) == ["a[0].b"]
     assert list(differences({"a": [1]}, {"a": [1, 2]})) == ["a"]
     assert list(differences({"a": 1}, {})) == ["a"]
+    assert list(differences({"a": [1]}, {"a": (1,)})) == ["a"]
+    assert list(differences([{"b": 1}], [{"b": 2}])) == ["[0].b"]
+    assert list(differences({"a": {"b": None}}, {"a": {}})) == [], "what is not set is set to nothing"
+
+
+def test_a_change_has_the_resource_s_type_name_and_urn() -> None:
+    (made,) = compare({}, preview(a={"x": 1}))
+    assert made == Change(operation="create", type=VM, name="a", urn="urn:a", properties=(), forcing=())
+    (gone,) = compare(preview(a={"x": 1}), {})
+    assert gone == Change(operation="delete", type=VM, name="a", urn="urn:a", properties=(), forcing=())
+
+
+def test_a_protected_machine_that_is_replaced_says_both() -> None:
+    after = preview(a={"ami": "ami-2"})
+    after["resources"][0]["protect"] = False
+    (found,) = compare(preview(a={"ami": "ami-1"}), after)
+    assert (found.operation, found.properties, found.forcing) == ("replace", ("ami", "protect"), ("ami",))
+    assert str(found) == f"+- {VM} a: ami", "what ends the machine is said, and nothing beside it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "replaced"),
+    [
+        (VM, "ami", True),
+        (VM, "cpuOptions.amdSevSnp", True),
+        (VM, "cpuOptionsToo", False),
+        (VM, "tags.ami", False),
+        ("gcp:compute/instance:Instance", "networkInterfaces[0].accessConfigs", True),
+        ("gcp:compute/instance:Instance", "shieldedInstanceConfig.enableSecureBoot", False),
+        ("gcp:compute/unknown:Unknown", "ami", False),
+    ],
+)
+def test_a_path_forces_with_everything_below_it(kind: str, path: str, replaced: bool) -> None:
+    assert forces(kind, path) is replaced

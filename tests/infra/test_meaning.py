@@ -72,6 +72,24 @@ def test_waivers_tests_and_grace_are_said() -> None:
         assert words in text, words
 
 
+def test_what_nobody_asks_for_is_not_said() -> None:
+    def edit(made: dict[str, Any]) -> None:
+        made["reference_values"] = _only_gcp_snp(made)
+        made["reference_values"]["gcp-snp"]["snp"]["platform_require"] = []
+        made["reference_values"]["gcp-snp"]["gce"]["endorsed_firmware"] = None
+
+    before = meaning.explain(read(lambda made: made.update(reference_values=_only_gcp_snp(made))))
+    gone = [line for line in before if line not in meaning.explain(read(edit))]
+    assert gone == [
+        "  the platform has alias_check_complete",
+        "  or, for firmware: Google's launch endorsement names it, version 1 or later",
+    ]
+
+
+def _only_gcp_snp(made: dict[str, Any]) -> dict[str, Any]:
+    return {"gcp-snp": made["reference_values"]["gcp-snp"]}
+
+
 def doubts(edit: Callable[[dict[str, Any]], object] = bool) -> str:
     return "\n".join(map(str, meaning.doubts(read(edit))))
 
@@ -120,6 +138,21 @@ def test_what_cannot_work_is_named() -> None:
 def test_one_doubt_each(edit: Callable[[dict[str, Any]], object], words: str) -> None:
     assert words in doubts(edit)
     assert words not in doubts()
+
+
+def test_a_waiver_is_doubted_for_what_it_is_and_a_good_one_is_not() -> None:
+    waiver = {"name": "w", "check": "tcb.status", "member": "*", "reason": "the host is being updated"}
+
+    def waived(**changes: str) -> list[str]:
+        made = waiver | {"not_after": "2027-01-01T00:00:00Z"} | changes
+        told = meaning.doubts(read(lambda document: document["waivers"].append(made)))
+        return [str(problem) for problem in told if problem.path.startswith("$.waivers")]
+
+    assert waived() == []
+    assert waived(not_after="2026-01-01T00:00:00Z") == [
+        "$.waivers[0].not_after: is before the document: it does nothing"
+    ]
+    assert waived(check="snp.vmpl") == ["$.waivers[0].check: snp.vmpl does not exist or cannot be waived"]
 
 
 def test_a_draft_of_the_program_says_exactly_which_values_nobody_can_foretell(

@@ -57,6 +57,22 @@ def test_a_client_reads_what_was_written(raw: dict[str, Any]) -> None:
     )
 
 
+def test_what_an_owner_may_leave_out_is_left_out_and_what_was_said_is_there(raw: dict[str, Any]) -> None:
+    sparse = json.loads(settings.write(parsed(raw), parsed(raw).clients[0]))
+    assert "limits" not in sparse
+    assert "endorsements" not in sparse["document"]
+    assert set(sparse["client"]) == {"sessions_port", "reconnect_cap_s", "routes"}
+    bundle = {"urls": ["https://x.test/site.tar"], "sha256": "ab" * 32, "port": 8080}
+    raw["document"]["endorsements"] = ["https://x.test/endorsements.json"]
+    raw["limits"] = {"drain_s": 5, "ping_s": 2.5}
+    raw["access_log"] = "streams"
+    raw["clients"][0]["bundle"] = bundle
+    full = json.loads(settings.write(parsed(raw), parsed(raw).clients[0]))
+    assert full["limits"] == {"drain_s": 5, "ping_s": 2.5}
+    assert full["document"]["endorsements"] == ["https://x.test/endorsements.json"]
+    assert (full["client"]["bundle"], full["client"]["access_log"]) == (bundle, "streams")
+
+
 @pytest.mark.parametrize("access", ["streams", "addresses"])
 def test_a_client_never_gets_a_log_with_addresses(raw: dict[str, Any], access: str) -> None:
     fleet = parsed(raw | {"access_log": access})
