@@ -7,6 +7,8 @@ that disagree about a signed document are an attack, so none of that is accepted
 from __future__ import annotations
 
 import json
+import re
+from math import isinf
 from typing import Any, NoReturn
 
 from runtime.errors import MalformedError
@@ -25,14 +27,15 @@ def parse(data: bytes, what: str, *, max_size: int = MAX_DOCUMENT_SIZE) -> Any:
     _check_depth(data, what)
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
+        value = _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise MalformedError(what, "is not UTF-8", offset=error.start) from error
     except json.JSONDecodeError as error:
         raise MalformedError(what, f"is not JSON: {error.msg}", offset=error.pos) from error
     except (ValueError, RecursionError) as error:
         raise MalformedError(what, str(error)) from error
-    _check_text(value, what)
+    if b"\\u" in data:  # nothing else can make a lone surrogate out of UTF-8
+        _check_text(value, what)
     return value
 
 
@@ -42,33 +45,29 @@ def canonical(value: Any) -> bytes:
 
 
 def _check_depth(data: bytes, what: str) -> None:
-    # Before the decoder recurses: brackets inside strings only make this stricter by skipping them.
-    depth, in_string, escaped = 0, False, False
-    for offset, byte in enumerate(data):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:
-                escaped = True
-            elif byte == 0x22:
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise MalformedError(what, f"nests deeper than {MAX_DEPTH}", offset=offset)
-        elif byte in b"]}":
-            depth -= 1
+    # Before the decoder recurses. A string is one piece, whatever brackets it holds; an open one is the rest.
+    depth = 0
+    for piece in _PIECES.finditer(data):
+        match piece[0]:
+            case b"[" | b"{":
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise MalformedError(what, f"nests deeper than {MAX_DEPTH}", offset=piece.start())
+            case b"]" | b"}":
+                depth -= 1
+            case _:
+                pass
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        message = f"has the name {twice!r} twice in one object"
-        raise ValueError(message)
+        seen = set[str]()
+        for name, _ in pairs:  # once over them: counting each name lets 64 KiB cost a second
+            if name in seen:
+                message = f"has the name {name!r} twice in one object"
+                raise ValueError(message)
+            seen.add(name)
     return result
 
 
@@ -82,6 +81,14 @@ def _integer(text: str) -> int:
         message = f"has an integer of {len(text)} digits"
         raise ValueError(message)
     return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        message = "has a number that does not fit"
+        raise ValueError(message)
+    return value
 
 
 def _check_text(value: Any, what: str) -> None:
@@ -99,5 +106,9 @@ def _check_text(value: Any, what: str) -> None:
             stack.extend(item.values())
         elif isinstance(item, list):
             stack.extend(item)
-        elif isinstance(item, float) and item in (float("inf"), float("-inf")):
-            raise MalformedError(what, "has a number that does not fit")
+
+
+_PIECES = re.compile(rb'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_float
+)

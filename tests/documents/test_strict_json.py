@@ -45,6 +45,7 @@ from tests.documents.damage import JSON
         (b'{"a":' * 100_000, "deeper than 32"),
         (b'"a\nb"', "not JSON"),
         (b'"\\', "not JSON"),
+        (b'{"a": "\\"[", "b": ' + b"[" * 32, "deeper than 32"),
     ],
 )
 def test_refuses_what_two_readers_may_read_differently(data: bytes, why: str) -> None:
@@ -59,10 +60,33 @@ def test_refuses_by_size_before_reading() -> None:
     assert strict_json.parse(b"[1]  ", "thing", max_size=5) == [1]
 
 
+def _names(count: int) -> bytes:
+    return ("{" + ",".join(f'"{name:x}":1' for name in range(count)) + ',"%x":1}' % (count - 1)).encode()
+
+
+# Where names are counted or brackets sought once for each other, minutes of CPU: pytest ends them.
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (_names(100_000), "name '1869f' twice"),
+        (b'"' + b"\\x" * 500_000, "not JSON"),
+        (b'["' + b'","' * 300_000, "not JSON"),
+        (b"[" + b"[]," * 300_000, "not JSON"),
+        (b'"' * 999_999, "not JSON"),
+    ],
+)
+def test_the_largest_documents_are_gone_through_once(data: bytes, why: str) -> None:
+    with pytest.raises(MalformedError, match=why):
+        strict_json.parse(data, "thing")
+
+
 def test_says_at_which_byte() -> None:
     with pytest.raises(MalformedError) as refused:
         strict_json.parse(b'{"a": \xff}', "thing")
     assert refused.value.offset == 6
+    with pytest.raises(MalformedError, match="deeper") as refused:
+        strict_json.parse(b'["[[", ' + b"{" * 40, "thing")
+    assert refused.value.offset == 38
 
 
 @pytest.mark.parametrize("depth", [1, 31, 32])
