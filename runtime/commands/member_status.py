@@ -40,6 +40,7 @@ def of_server(
                 "grade": live.session.peer.grade,
                 "address": live.session.peer_address,
                 "granted": live.granted,
+                "routed": live.routed,  # of it, what the client has said that it serves
                 "data_connections": server.workers.connections(live.session.id),
                 "age_s": round(time.monotonic() - live.since, 3),
                 "document_version": live.session.peer_hello.document_version,

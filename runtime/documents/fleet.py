@@ -7,7 +7,7 @@ not listed here under the digest of its settings is nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
@@ -86,11 +86,6 @@ class FleetDocument:
     def member_by_settings(self, settings_digest: bytes) -> Member | None:
         """Return the member that boots with these settings, if the owner knows one."""
         return next((member for member in self.members if member.settings_digest == settings_digest), None)
-
-    def granted(self, settings_digest: bytes, hostnames: Iterable[str]) -> frozenset[str]:
-        """Return those of the hostnames that the member with these settings may publish."""
-        member = self.member_by_settings(settings_digest)
-        return frozenset(name for name in hostnames if member is not None and member.may_publish(name))
 
 
 def read(data: bytes) -> FleetDocument:

@@ -1,17 +1,15 @@
 """The control process of a tunnel server: sessions, grants, workers. I/O.
 
-It never sees a visitor's byte: workers relay, and do as they are told here. A session's hostnames
-are those that the client offers *and* the fleet document grants to the member it proved to be.
+It never sees a visitor's byte: workers relay, and do as they are told here. Who is let in and who has to
+make way is here; what is said in a session, and which hostnames it gets, is in `live_session`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
 
 from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
@@ -21,17 +19,14 @@ from runtime.channel.party import Party
 from runtime.channel.session import OwnerVisit, Session
 from runtime.channel.transport import ChannelTransport
 from runtime.crowd import Crowd
-from runtime.documents.fleet import Member
 from runtime.documents.settings import ServerSettings
 from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control, session_messages
-from runtime.tunnel.document_exchange import DocumentExchange
+from runtime.tunnel.live_session import LiveSession
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_visits import OwnerVisits
-from runtime.tunnel.renewal import SOONEST_S, due_in
-from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
-from runtime.tunnel.together import run_together
+from runtime.tunnel.session_messages import DataPlan, Goaway
 from runtime.tunnel.workers import WorkerPool, configurations
 
 log = logging.getLogger("tunnel.server")
@@ -39,21 +34,6 @@ log = logging.getLogger("tunnel.server")
 DRAIN_MARGIN_S = 3.0
 HEARD_MARGIN_S = 1.0  # for a ping to arrive
 BACKLOG = 1024
-
-
-@dataclass(slots=True)
-class LiveSession:
-    """One confirmed session."""
-
-    session: Session
-    since: float  # monotonic seconds
-    documents: DocumentExchange
-    offered: tuple[str, ...] = ()
-    granted: tuple[str, ...] = ()
-    heard: float = 0.0  # monotonic seconds of its last message
-    ended_by: str = ""
-    ask: asyncio.Event = field(default_factory=asyncio.Event)  # the document changed: attest again now
-    attested: asyncio.Event = field(default_factory=asyncio.Event)  # set after each epoch
 
 
 class TunnelServer:
@@ -127,10 +107,10 @@ class TunnelServer:
     def document_changed(self) -> None:
         """Hold every live session against the document now in force; end those it no longer covers."""
         for live in list(self._live.values()):
-            if self._member(live.session) is None:
+            if live.member() is None:
                 self._end(live, "not_a_member")
             else:
-                live.ask.set()
+                live.document_changed()
 
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""
@@ -150,7 +130,7 @@ class TunnelServer:
     def is_ready(self) -> bool:
         """Tell whether a visitor can be served: not draining, and a session's data connection stands."""
         return not self._draining and any(
-            live.granted and self.workers.connections(live.session.id) for live in self._live.values()
+            live.routed and self.workers.connections(live.session.id) for live in self._live.values()
         )
 
     # -- sessions ---------------------------------------------------------------------------------
@@ -212,21 +192,12 @@ class TunnelServer:
 
     async def _keep(self, session: Session) -> None:
         await self._make_way(session)
-        documents = DocumentExchange(session, self._party.documents, self._limits)
-        live = LiveSession(session=session, since=time.monotonic(), documents=documents)
+        live = LiveSession(session=session, party=self._party, limits=self._limits, workers=self.workers)
         self.owners.add_client(session)
         self._live[session.id] = live
-        log.info("session established", extra={"fields": self._fields(session)})
+        log.info("session established", extra={"fields": live.fields()})
         try:
-            await self._announce(session)
-            await session.send(session_messages.encode(self._plan()))
-            # Attestation first: of two that end at once, its reason is the one to tell.
-            await run_together(
-                self._answer_attestations(live),
-                self._ask_for_attestation(live),
-                self._talk(live),
-                documents.run(),
-            )
+            await live.keep(self._plan())
         except PeerError as error:
             if not live.ended_by:
                 live.ended_by = error.code
@@ -238,7 +209,7 @@ class TunnelServer:
             self.owners.remove_client(session)
             reason = live.ended_by or "closed"
             await asyncio.shield(self.workers.tell(control.End(session=session.id, reason=reason)))
-            log.info("session ended", extra={"fields": {**self._fields(session), "reason": reason}})
+            log.info("session ended", extra={"fields": {**live.fields(), "reason": reason}})
 
     def _plan(self) -> DataPlan:
         ping_s = min(self._limits.ping_s, self._limits.silent_s / 3)
@@ -268,87 +239,11 @@ class TunnelServer:
     def _of_member(self, member: str) -> list[LiveSession]:
         return [live for live in self._live.values() if live.session.peer.member == member]
 
-    async def _announce(self, session: Session) -> None:
-        await self.workers.announce(_as_told(session))
-
     def _all_sessions(self) -> list[control.ToWorker]:
         """What a new worker has to know."""
-        told: list[control.ToWorker] = []
-        for live in self._live.values():
-            told.append(_as_told(live.session))
-            told.append(control.Grant(session=live.session.id, hostnames=live.granted))
-        return told
-
-    async def _talk(self, live: LiveSession) -> None:
-        while True:
-            async with deadline(self._limits.silent_s, "silent", "nothing was heard"):
-                message = session_messages.decode(await live.session.receive())
-            live.heard = time.monotonic()
-            await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
-            match message:
-                case Offer(hostnames=hostnames):
-                    live.offered = hostnames
-                    await self._answer(live)
-                case Ping(n=n):
-                    await live.session.send(session_messages.encode(Pong(n=n)))
-                case Goaway(reason=reason):
-                    live.granted = ()
-                    await self.workers.tell(control.Grant(session=live.session.id, hostnames=()))
-                    log.info(
-                        "client drains", extra={"fields": {**self._fields(live.session), "reason": reason}}
-                    )
-                case _:
-                    await live.documents.take(message)
-
-    async def _answer_attestations(self, live: LiveSession) -> None:
-        """See each later epoch through, and give the workers its secret before anything uses it."""
-        while True:
-            await live.session.answer_attestation(secrets.token_bytes(32))
-            await self._announce(live.session)
-            live.attested.set()
-            live.documents.look()
-            log.info("session attested again", extra={"fields": self._fields(live.session)})
-            await self._answer(live)  # the document may grant other hostnames now
-
-    async def _ask_for_attestation(self, live: LiveSession) -> None:
-        """Ask when the document changed, or when the client lets its time pass; then wait, but not long."""
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(due_in(live.session, self._party) + self._limits.late_s):
-                    await live.ask.wait()
-            if not live.ask.is_set() and due_in(live.session, self._party) > SOONEST_S:
-                continue  # it attested by itself meanwhile
-            reason = "document" if live.ask.is_set() else "due"
-            live.ask.clear()
-            if live.offered:
-                await self._answer(live)  # a hostname that the document takes away gets no new stream now
-            live.attested.clear()
-            await live.session.send(session_messages.encode(AttestAgain(reason=reason)))
-            async with deadline(self._limits.late_s, "attestation_late", "the client did not attest again"):
-                await live.attested.wait()
-
-    async def _answer(self, live: LiveSession) -> None:
-        member = self._member(live.session)
-        if member is None:
-            raise PeerError("not_a_member", "the fleet document in force no longer lists this member")
-        live.granted = tuple(name for name in live.offered if member.may_publish(name))
-        not_granted = tuple(name for name in live.offered if name not in live.granted)
-        await self.workers.tell(control.Grant(session=live.session.id, hostnames=live.granted))
-        await live.session.send(
-            session_messages.encode(Answer(granted=live.granted, not_granted=not_granted))
-        )
-        log.info(
-            "offer answered",
-            extra={
-                "fields": {**self._fields(live.session), "granted": live.granted, "not_granted": not_granted}
-            },
-        )
+        return [message for live in self._live.values() for message in live.told()]
 
     # -- small things -----------------------------------------------------------------------------
-
-    def _member(self, session: Session) -> Member | None:
-        """Return what the document in force says of a peer that attested earlier, if it still does."""
-        return session.member_in(self._party.documents.current().document)
 
     def _end(self, live: LiveSession, reason: str) -> None:
         """End a session: the workers cut its streams now, whatever its own connection is doing."""
@@ -377,24 +272,4 @@ class TunnelServer:
         live = self._live.get(session)
         if live is not None:
             count = self.workers.connections(session)
-            log.debug(
-                "data connections", extra={"fields": {**self._fields(live.session), "connections": count}}
-            )
-
-    def _fields(self, session: Session) -> dict[str, object]:
-        return {
-            "session": session.id.hex()[:12],
-            "member": session.peer.member,
-            "grade": session.peer.grade,
-            "peer": session.peer_address,
-        }
-
-
-def _as_told(session: Session) -> control.Session:
-    """What workers are told of a session."""
-    return control.Session(
-        session=session.id,
-        member=session.peer.member,
-        epoch=session.epoch,
-        join_secret=session.join_secret,
-    )
+            log.debug("data connections", extra={"fields": {**live.fields(), "connections": count}})

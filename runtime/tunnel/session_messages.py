@@ -2,7 +2,8 @@
 
 server → client   data_plan   certificate_sha256, ports: where and to whom data connections go; ping_ms
 client → server   offer       hostnames of the client's routes; replaces the offer before
-server → client   answer      granted, not_granted
+server → client   answer      n, granted, not_granted
+client → server   serving     n: the answer of this number is in force at the client
 client → server   ping        n      the client asks, the server answers
 server → client   pong        n
 server → client   attest_again  reason: begin the next epoch now
@@ -43,10 +44,18 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the server will send to this client."""
+    """What the server will send to this client, once it serves it."""
 
+    n: int  # counts the answers of a session
     granted: tuple[str, ...]
     not_granted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The client has put the answer of this number in force: visitors may come."""
+
+    n: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +106,14 @@ class DocumentPart:
     data: str
 
 
-ControlMessage = DataPlan | Offer | Answer | Ping | Pong | AttestAgain | Goaway | DocumentAsk | DocumentPart
+ControlMessage = (
+    DataPlan | Offer | Answer | Serving | Ping | Pong | AttestAgain | Goaway | DocumentAsk | DocumentPart
+)
 _KINDS: dict[str, type[ControlMessage]] = {
     "data_plan": DataPlan,
     "offer": Offer,
     "answer": Answer,
+    "serving": Serving,
     "ping": Ping,
     "pong": Pong,
     "attest_again": AttestAgain,

@@ -22,7 +22,7 @@ from runtime.channel import transport
 from runtime.channel.deadline import deadline
 from runtime.channel.party import Party
 from runtime.channel.session import Session
-from runtime.errors import PeerError, TunnelError, UnreachableError
+from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.access_log import AccessLog
@@ -32,7 +32,7 @@ from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_door import OwnerDoor
 from runtime.tunnel.renewal import due_in
 from runtime.tunnel.routing import SessionId
-from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong, Serving
 from runtime.tunnel.together import run_together
 
 log = logging.getLogger("tunnel.client")
@@ -134,15 +134,8 @@ class Supervisor:
             await self._offer()
 
     async def _offer(self) -> None:
-        session, offered = self._session, self._table.hostnames
-        if session is not None:
-            # Workers may open streams before the answer is read here: till then our own document tells.
-            granted = frozenset(self.status.granted)
-            with contextlib.suppress(UnreachableError):  # no document in force: no stream before the answer
-                own = self._party.documents.current().document
-                granted |= own.granted(self._party.settings_digest, offered)
-            self._table.set_granted(granted)
-            await session.send(session_messages.encode(Offer(hostnames=offered)))
+        if self._session is not None:
+            await self._session.send(session_messages.encode(Offer(hostnames=self._table.hostnames)))
 
     async def drain(self) -> None:
         """Let the streams end, at most for the drain time; the caller cancels `run` afterwards."""
@@ -306,8 +299,10 @@ class Supervisor:
         while True:
             message = session_messages.decode(await session.receive())
             match message:
-                case Answer(granted=granted, not_granted=not_granted):
+                case Answer(n=n, granted=granted, not_granted=not_granted):
                     self._granted(session, granted, not_granted)
+                    # The server sends visitors of what is new only now: none is turned away here.
+                    await session.send(session_messages.encode(Serving(n=n)))
                 case Pong():
                     last_pong[0] = time.monotonic()
                 case AttestAgain():

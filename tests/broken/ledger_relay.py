@@ -49,10 +49,24 @@ BREAKS: tuple[Break, ...] = (
     ),
     Break(
         name="a server grants what the document does not",
-        file="runtime/tunnel/server.py",
-        old="        live.granted = tuple(name for name in live.offered if member.may_publish(name))",
-        new="        live.granted = live.offered",
+        file="runtime/tunnel/live_session.py",
+        old="        self.granted = tuple(name for name in self._offered if member.may_publish(name))",
+        new="        self.granted = self._offered",
         tests=("tests/tunnel/test_server.py",),
+    ),
+    Break(
+        name="visitors are sent to a client that does not serve the hostname yet",
+        file="runtime/tunnel/live_session.py",
+        old="        await self._route(tuple(name for name in self.granted if name in self.routed))",
+        new="        await self._route(self.granted)",
+        tests=("tests/tunnel/test_live_session.py",),
+    ),
+    Break(
+        name="an answer that was overtaken counts as served",
+        file="runtime/tunnel/live_session.py",
+        old="        if n == self._answers:",
+        new="        if n:",
+        tests=("tests/tunnel/test_live_session.py",),
     ),
     Break(
         name="a hostname that only a worker would choke on",

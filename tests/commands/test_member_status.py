@@ -37,7 +37,9 @@ def session(member: str) -> Any:
     made = SimpleNamespace(
         id=b"i", peer=peer, peer_address="10.0.0.1", peer_hello=hello, join_secret=b"secret"
     )
-    return SimpleNamespace(session=made, granted=("app.test",), since=time.monotonic() - 5)
+    return SimpleNamespace(
+        session=made, granted=("app.test",), routed=("app.test",), since=time.monotonic() - 5
+    )
 
 
 def test_a_server_tells_its_sessions_streams_document_and_age() -> None:

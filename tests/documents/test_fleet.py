@@ -221,11 +221,3 @@ def test_a_software_tpm_is_for_tests_only() -> None:
     values = {"qemu": {"event_log": "required"}}
     found = problems(fleet.read, changed("fleet", "reference_values", "qemu-tpm", to=values))
     assert found == {"$.reference_values.qemu-tpm": 'only purpose "test" accepts a software TPM'}
-
-
-def test_what_a_member_was_granted_is_found_by_its_settings() -> None:
-    document = fleet.read(EXAMPLE)
-    client = document.members[1]
-    wanted = ("app.example.com", "a.dev.example.com", "bank.example.com")
-    assert document.granted(client.settings_digest, wanted) == {"app.example.com", "a.dev.example.com"}
-    assert document.granted(b"\0" * 32, wanted) == frozenset()

@@ -21,6 +21,7 @@ from runtime.tunnel.session_messages import (
     Offer,
     Ping,
     Pong,
+    Serving,
 )
 from tests.channel.test_handshake import own_hello, side
 from tests.fuzz.pieces import same
@@ -159,7 +160,8 @@ def _session_seeds() -> list[bytes]:
     made: tuple[ControlMessage, ...] = (
         DataPlan(ports=(7444, 7445), certificate_sha256="ab" * 32, ping_ms=5000),
         Offer(hostnames=("a.example", "*.b.example")),
-        Answer(granted=("a.example",), not_granted=("*.b.example",)),
+        Answer(n=1, granted=("a.example",), not_granted=("*.b.example",)),
+        Serving(n=1),
         Ping(n=1),
         Pong(n=1),
         AttestAgain(reason="document"),

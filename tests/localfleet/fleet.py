@@ -124,8 +124,11 @@ class LocalFleet:
 
 def _carries(session: dict[str, Any]) -> bool:
     """Tell whether a session has what a visitor needs: the grant, and a data connection (one worker each)."""
-    # A server and a client call the count differently.
-    return bool(session["granted"] and session.get("data_connections", session.get("connections")))
+    # A server says more of the grant than a client knows, and the two call the count differently.
+    return bool(
+        session.get("routed", session["granted"])
+        and session.get("data_connections", session.get("connections"))
+    )
 
 
 @contextlib.asynccontextmanager

@@ -96,6 +96,7 @@ async def test_a_member_that_is_dropped_loses_its_visitors_and_no_one_else_does(
         fleet.client(dns.address, {"app.test": routes["app.test"]}, "client-2") as second,
     ):
         await until(lambda: bool(established(first) and established(second)))
+        await until(lambda: all(live.routed for live in server.sessions()))
         lost_reader, lost = await visit(server, "a.shop.test")
         kept_reader, kept = await visit(server, "app.test")
         fleet.documents.payload = fleet.payload(

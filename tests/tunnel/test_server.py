@@ -30,6 +30,7 @@ from runtime.tunnel.session_messages import (
     Offer,
     Ping,
     Pong,
+    Serving,
     encode,
 )
 from tests.channel import parties
@@ -74,7 +75,7 @@ async def test_a_member_gets_the_plan_and_what_the_document_grants(
     assert len(plan.ports) == 1
     await say(session, Offer(hostnames=("app.test", "mallory.test", "a.shop.test", "a.b.shop.test")))
     assert await hear(session) == Answer(
-        granted=("app.test", "a.shop.test"), not_granted=("mallory.test", "a.b.shop.test")
+        n=1, granted=("app.test", "a.shop.test"), not_granted=("mallory.test", "a.b.shop.test")
     )
     await say(session, Ping(n=7))
     assert await hear(session) == Pong(n=7)
@@ -88,9 +89,9 @@ async def test_a_member_gets_the_plan_and_what_the_document_grants(
 
 async def test_a_later_offer_replaces_the_earlier(fleet: SmallFleet, server: TunnelServer) -> None:
     async with fleet.session() as session:
-        for offered in (("app.test",), ("a.shop.test",), ()):
+        for n, offered in enumerate((("app.test",), ("a.shop.test",), ()), 1):
             await say(session, Offer(hostnames=offered))
-            assert await hear(session) == Answer(granted=offered, not_granted=())
+            assert await hear(session) == Answer(n=n, granted=offered, not_granted=())
             assert server.sessions()[0].granted == offered
 
 
@@ -100,7 +101,7 @@ async def test_grants_follow_the_document_in_force(fleet: SmallFleet, server: Tu
         server.document_changed()
         assert await hear(session) == AttestAgain(reason="document")
         await say(session, Offer(hostnames=("app.test", "new.test")))
-        assert await hear(session) == Answer(granted=("new.test",), not_granted=("app.test",))
+        assert await hear(session) == Answer(n=1, granted=("new.test",), not_granted=("app.test",))
 
 
 async def test_the_newer_session_of_a_member_displaces_the_older_and_no_one_elses(
@@ -156,7 +157,8 @@ async def test_a_member_listed_as_something_else_now_is_not_the_same_member(
 
 OUT_OF_TURN: list[ControlMessage] = [
     Pong(n=1),
-    Answer(granted=(), not_granted=()),
+    Answer(n=1, granted=(), not_granted=()),
+    Serving(n=1),  # of an answer that was never given
     DataPlan(certificate_sha256="ab" * 32, ports=(1,), ping_ms=5000),
 ]
 NOT_JSON = [

@@ -23,6 +23,7 @@ from runtime.tunnel.session_messages import (
     Offer,
     Ping,
     Pong,
+    Serving,
     decode,
     encode,
 )
@@ -39,7 +40,8 @@ MESSAGES: st.SearchStrategy[ControlMessage] = st.one_of(
         ping_ms=U32,
     ),
     st.builds(Offer, hostnames=NAMES),
-    st.builds(Answer, granted=NAMES, not_granted=NAMES),
+    st.builds(Answer, n=U32, granted=NAMES, not_granted=NAMES),
+    st.builds(Serving, n=U32),
     st.builds(Ping, n=U32),
     st.builds(Pong, n=U32),
     st.builds(Goaway, reason=st.text(max_size=200), retry_after_s=U32, deadline_ms=U32),
@@ -49,7 +51,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=8,
 )
-KINDS = st.sampled_from(["data_plan", "offer", "answer", "ping", "pong", "goaway", "OFFER", ""])
+KINDS = st.sampled_from(["data_plan", "offer", "answer", "serving", "ping", "pong", "goaway", "OFFER", ""])
 FIELDS = st.sampled_from(
     [
         "certificate_sha256",
@@ -67,7 +69,8 @@ FIELDS = st.sampled_from(
 GOOD: list[dict[str, Any]] = [
     {"kind": "data_plan", "certificate_sha256": "ab" * 32, "ports": [7444, 7445], "ping_ms": 5000},
     {"kind": "offer", "hostnames": ["app.test"]},
-    {"kind": "answer", "granted": ["app.test"], "not_granted": []},
+    {"kind": "answer", "n": 1, "granted": ["app.test"], "not_granted": []},
+    {"kind": "serving", "n": 1},
     {"kind": "ping", "n": 1},
     {"kind": "pong", "n": 0},
     {"kind": "goaway", "reason": "draining", "retry_after_s": 1, "deadline_ms": 30000},

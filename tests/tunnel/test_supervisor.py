@@ -17,14 +17,13 @@ from runtime.attestation.model import Evidence
 from runtime.channel.boot_key import BootKey
 from runtime.tunnel.data import Origin
 from runtime.tunnel.frames import ResetCode
-from runtime.tunnel.server import LiveSession, TunnelServer
-from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong
+from runtime.tunnel.live_session import LiveSession
+from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong, Serving
 from runtime.tunnel.supervisor import Supervisor
-from tests.channel.parties import FixedDocument
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
 from tests.tunnel.rig import until
-from tests.tunnel.small_fleet import HOSTNAMES, LIMITS, SmallFleet, ended, hear, say
+from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, hear, say
 
 ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
 
@@ -59,12 +58,12 @@ async def supervised(
 def instead_of_talking(monkeypatch: pytest.MonkeyPatch, *messages: Any) -> None:
     """The server sends these after its plan, and then nothing: no answer, no pong."""
 
-    async def talk(_: TunnelServer, live: LiveSession) -> None:
+    async def talk(live: LiveSession) -> None:
         for message in messages:
             await say(live.session, message)
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(TunnelServer, "_talk", talk)
+    monkeypatch.setattr(LiveSession, "_talk", talk)
 
 
 def granted(supervisor: Supervisor) -> bool:
@@ -92,11 +91,11 @@ async def test_a_client_pings_as_often_as_its_server_wants_to_hear_it(
     """By its own settings it would say nothing for 100 s, and the server's patience is 0.3 s."""
     heard: list[Any] = []
 
-    async def talk(_: TunnelServer, live: LiveSession) -> None:
+    async def talk(live: LiveSession) -> None:
         while True:
             heard.append(await hear(live.session))
 
-    monkeypatch.setattr(TunnelServer, "_talk", talk)
+    monkeypatch.setattr(LiveSession, "_talk", talk)
     fleet.limits = replace(LIMITS, ping_s=0.2, silent_s=0.3)
     slow = replace(LIMITS, ping_s=100.0, silent_s=300.0)
     async with fleet.server(), supervised(fleet, limits=slow):
@@ -120,24 +119,28 @@ async def test_what_is_not_a_servers_to_send_ends_the_session(
         await until(lambda: supervisor.status.failures.get("out_of_turn", 0) >= 2)
 
 
-async def test_a_stream_that_comes_before_the_answer_is_served_as_the_document_grants(
+async def test_an_answer_is_in_force_before_the_client_says_so(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server's workers know a grant before its client does: their first streams must not be lost."""
-    instead_of_talking(monkeypatch)  # the answer never comes
-    async with fleet.server(), supervised(fleet) as supervisor:
-        await until(lambda: supervisor.status.state == "established")
-        assert supervisor.status.granted == ()
-        assert supervisor._table.find("app.test") == ROUTES["app.test"]
-    fleet.documents = FixedDocument(fleet.payload({**HOSTNAMES, "client-1": ("other.test",)}))
-    fleet.parties.clear()
-    async with fleet.server(), supervised(fleet) as supervisor:
-        await until(lambda: supervisor.status.state == "established")
+    """The server sends visitors when it hears that: not one may be turned away for having come too early."""
+    found: list[Any] = []
+
+    async def talk(live: LiveSession) -> None:
+        assert await hear(live.session) == Offer(hostnames=("app.test",))
         assert supervisor._table.find("app.test") is ResetCode.NOT_GRANTED
+        await say(live.session, Answer(n=7, granted=("app.test",), not_granted=()))
+        found.append(await hear(live.session))
+        found.append(supervisor._table.find("app.test"))
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(LiveSession, "_talk", talk)
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: len(found) == 2, 20)
+    assert found == [Serving(n=7), ROUTES["app.test"]]
 
 
 async def test_an_answer_has_the_last_word(fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch) -> None:
-    instead_of_talking(monkeypatch, Answer(granted=(), not_granted=("app.test",)))
+    instead_of_talking(monkeypatch, Answer(n=1, granted=(), not_granted=("app.test",)))
     async with fleet.server(), supervised(fleet) as supervisor:
         await until(lambda: supervisor.status.not_granted == ("app.test",))
         assert supervisor._table.find("app.test") is ResetCode.NOT_GRANTED
@@ -146,7 +149,7 @@ async def test_an_answer_has_the_last_word(fleet: SmallFleet, monkeypatch: pytes
 async def test_a_server_cannot_grant_what_was_not_offered(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    instead_of_talking(monkeypatch, Answer(granted=("bank.test", "app.test"), not_granted=()))
+    instead_of_talking(monkeypatch, Answer(n=1, granted=("bank.test", "app.test"), not_granted=()))
     async with fleet.server(), supervised(fleet) as supervisor:
         await until(lambda: granted(supervisor))
 
