@@ -12,7 +12,7 @@ import pytest
 
 from runtime import event_loop
 
-ON_EACH = frozenset({"test_transport.py", "test_supervisor.py"})
+ON_EACH = frozenset({"test_transport.py", "test_transport_strangers.py", "test_supervisor.py"})
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
 

@@ -1,14 +1,12 @@
-"""Carry many streams over one transport: batching, credit, fairness, and no task anywhere. I/O.
+"""Carry many streams over one transport: who may open, what arrives, and how it ends; no task anywhere. I/O.
 
-All frames of one loop turn leave in one `writelines` (one TLS record for small ones); payloads of
-16 KiB and more are not copied; a stream sends at most 64 KiB per turn, in turn with the others.
-Only the server opens streams. A peer that breaks a rule costs its own connection and nothing else.
+Only the server opens streams. A peer that breaks a rule costs its own connection and nothing else. What is
+sent, and in which order, is `turn`'s; what a stream may send and hold, `stream`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import TypeAlias, cast
 
@@ -16,7 +14,6 @@ from runtime.errors import MalformedError, PeerError
 from runtime.limits import Limits
 from runtime.sockets import tune
 from runtime.tunnel.frames import (
-    HEADER_BYTES,
     MAX_STREAM,
     Chunk,
     CloseCode,
@@ -27,14 +24,14 @@ from runtime.tunnel.frames import (
     ResetCode,
     frame,
     goaway,
-    header,
     read_close,
     read_credit,
     read_reset,
     reset,
 )
 from runtime.tunnel.join import Terms
-from runtime.tunnel.stream import UNJOINED, Stream, StreamSink
+from runtime.tunnel.stream import Stream, StreamSink
+from runtime.tunnel.turn import Turn
 
 _LINGER_S = 1.0  # what a closing connection gets to deliver its last frame
 _DATA, _END = int(FrameType.DATA), int(FrameType.END)
@@ -56,9 +53,7 @@ class Mux(asyncio.Protocol):
         on_going: Callable[[Mux], None] | None = None,
     ) -> None:
         self.limits = limits
-        self.peer = Terms.of(limits)  # until it has said its own, before any stream
         self.received_bytes = 0
-        self.sent_bytes = 0
         self._loop = loop
         self._accept = accept
         self._on_closed: OnClosed | None = on_closed
@@ -67,17 +62,29 @@ class Mux(asyncio.Protocol):
         self._decoder = Decoder()
         self._streams: dict[int, Stream] = {}
         self._last = 0  # the highest stream ever opened
-        self._ready: deque[Stream] = deque()  # streams with something to send, whose turn comes in order
-        self._small: list[Chunk] = []  # frames of this turn to be joined
-        self._writes: list[Chunk] = []  # what this turn writes
-        self._gathered = 0  # bytes in both
-        self._scheduled = self._blocked = self._closing = False
+        self._turn = Turn(loop=loop, limits=limits, on_forget=self._forget, on_stalled=self._stalled)
+        self._closing = False
         self._going = self._peer_going = False
         self._error: PeerError | None = None
         self._heard_at = 0.0  # of the loop's clock
         self._timer: asyncio.TimerHandle | None = None
 
     # ------------------------------------------------------------------ for the owner
+
+    @property
+    def peer(self) -> Terms:
+        """What the peer takes."""
+        return self._turn.peer
+
+    @peer.setter
+    def peer(self, terms: Terms) -> None:
+        """Take what it said when it joined, before any stream."""
+        self._turn.peer = terms
+
+    @property
+    def sent_bytes(self) -> int:
+        """Frame bytes since the join."""
+        return self._turn.sent_bytes
 
     @property
     def streams(self) -> int:
@@ -102,24 +109,24 @@ class Mux(asyncio.Protocol):
     @property
     def backlog(self) -> int:
         """Streams that wait to send, for choosing among connections."""
-        return len(self._ready)
+        return self._turn.waiting
 
     def open(self, request: OpenRequest, sink: StreamSink) -> Stream:
         """Open a stream whose first bytes travel with it. Raises PeerError when `can_open` is false."""
         if self._accept is not None or not self.can_open:
             raise PeerError("not_open", "this data connection opens no streams now")
         self._last += 1
-        stream = Stream(self, self._last, sent=len(request.first))
+        stream = Stream(self._turn, self._last, sent=len(request.first))
         stream.attach(sink)
         self._streams[self._last] = stream
-        self.send_control(frame(FrameType.OPEN, self._last, request.encode()))
+        self._turn.send_control(frame(FrameType.OPEN, self._last, request.encode()))
         return stream
 
     def goaway(self) -> None:
         """Let no new streams begin; close when the last one ends and the peer has agreed."""
         if not self._going and not self._closing:
             self._going = True
-            self.send_control(goaway(CloseCode.DRAIN))
+            self._turn.send_control(goaway(CloseCode.DRAIN))
             self._close_if_idle()
 
     def close(self, code: CloseCode, detail: str) -> None:
@@ -142,7 +149,7 @@ class Mux(asyncio.Protocol):
             self._transport.abort()
 
     def _leave(self, code: ResetCode, last_frames: bytes) -> None:
-        self._write_out()
+        self._turn.write_out()
         self._cut(code)
         transport = self._transport
         if transport is not None:
@@ -150,65 +157,14 @@ class Mux(asyncio.Protocol):
             transport.close()
             self._loop.call_later(_LINGER_S, transport.abort)
 
-    # ------------------------------------------------------------------ for streams
-
-    def gather_data(self, stream: int, data: Chunk) -> bool:
-        """Take a small payload into this turn's write; False when it has to wait its turn."""
-        if self._blocked or self._gathered >= self.limits.high_water:
-            return False
-        small = self._small
-        small.append(header(_DATA, stream, len(data)))
-        small.append(data)
-        self._gathered += HEADER_BYTES + len(data)
-        self._schedule()
-        return True
-
-    def gather_frame(self, head: bytes, parts: list[Chunk], size: int) -> None:
-        """Take a frame of a stream that had its turn."""
-        self._small.append(head)
-        self._gathered += HEADER_BYTES + size
-        if size < UNJOINED:
-            self._small.extend(parts)
-            return
-        for part in parts:
-            if len(part) < UNJOINED:
-                self._small.append(part)
-            else:
-                self._join_small()
-                self._writes.append(part)
-
-    def send_control(self, data: bytes) -> None:
-        """Take a frame that needs no credit. A peer that makes us answer and never reads is closed."""
-        if self._closing:
-            return
-        self._small.append(data)
-        self._gathered += len(data)
-        self._schedule()
-        if self._blocked and self._transport is not None:
-            waiting = self._transport.get_write_buffer_size() + self._gathered
-            if waiting > self.limits.high_water + self.limits.stalled_bytes:
-                self._loop.call_soon(self._stalled, waiting)
-
-    def queue(self, stream: Stream) -> None:
-        """Give a stream its next turn."""
-        self._ready.append(stream)
-        if not self._blocked:
-            self._schedule()
-
-    def forget(self, stream: int) -> None:
-        """Take a stream that is over from the table."""
-        self._streams.pop(stream, None)
-        self._close_if_idle()
-
     # ------------------------------------------------------------------ for the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         tune(transport, dead_s=self.limits.silent_s)
-        self._transport.set_write_buffer_limits(high=self.limits.high_water)
         self._heard_at = self._loop.time()
         self._timer = self._loop.call_later(self.limits.ping_s, self._tick)
-        self._schedule()
+        self._turn.begin(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -224,18 +180,17 @@ class Mux(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._blocked = True
+        self._turn.pause()
 
     def resume_writing(self) -> None:
-        self._blocked = False
-        if self._ready:
-            self._schedule()
+        self._turn.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._cut(ResetCode.CONNECTION_LOST)
         self._transport = None
+        self._turn.lost()
         callback, self._on_closed = self._on_closed, None
         if callback is not None:
             lost = None if exc is None else PeerError("connection_lost", type(exc).__name__)
@@ -266,7 +221,7 @@ class Mux(asyncio.Protocol):
                 self._check_known(stream_id)
                 self._on_reset(stream_id, read_reset(payload))
             case FrameType.PING:
-                self.send_control(frame(FrameType.PONG, 0, bytes(payload)))
+                self._turn.send_control(frame(FrameType.PONG, 0, bytes(payload)))
             case FrameType.PONG:
                 pass  # having been heard is all that counts
             case FrameType.GOAWAY:
@@ -287,7 +242,7 @@ class Mux(asyncio.Protocol):
             sink = stream.detach(code)
             if sink is not None:
                 sink.reset(code)
-            self.forget(stream_id)
+            self._forget(stream_id)
 
     def _on_goaway(self, code: CloseCode) -> None:
         self._peer_going = True
@@ -314,7 +269,7 @@ class Mux(asyncio.Protocol):
         except MalformedError as error:
             raise FrameError(CloseCode.OPEN_MALFORMED, str(error)) from error
         self._last = stream_id
-        stream = Stream(self, stream_id, received=len(request.first))
+        stream = Stream(self._turn, stream_id, received=len(request.first))
         self._streams[stream_id] = stream
         sink = self._accept(stream, request)
         if isinstance(sink, ResetCode):
@@ -323,41 +278,6 @@ class Mux(asyncio.Protocol):
         stream.attach(sink)
         if request.first:
             sink.data(request.first)
-
-    # ------------------------------------------------------------------ sending
-
-    def _schedule(self) -> None:
-        if not self._scheduled and self._transport is not None:
-            self._scheduled = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._scheduled = False
-        ready = self._ready
-        for _ in range(len(ready)):
-            if self._blocked or self._gathered >= self.limits.high_water:
-                break
-            ready.popleft().send_some(self)
-        self._write_out()
-        if ready and not self._blocked:
-            self._schedule()
-
-    def _join_small(self) -> None:
-        if self._small:
-            self._writes.append(self._small[0] if len(self._small) == 1 else b"".join(self._small))
-            self._small = []
-
-    def _write_out(self) -> None:
-        self._join_small()
-        if self._writes:
-            writes, self._writes = self._writes, []
-            self.sent_bytes += self._gathered
-            self._gathered = 0
-            if self._transport is not None and not self._closing:
-                if len(writes) == 1:
-                    self._transport.write(writes[0])
-                else:
-                    self._transport.writelines(writes)
 
     # ------------------------------------------------------------------ the end
 
@@ -372,10 +292,15 @@ class Mux(asyncio.Protocol):
             self.abort()
             return
         if silence >= ping_s:
-            self.send_control(frame(FrameType.PING, 0, bytes(8)))
+            self._turn.send_control(frame(FrameType.PING, 0, bytes(8)))
         # The next look is when there may be something to ask, and never later than the end of patience.
         due = ping_s - silence if silence < ping_s else min(ping_s, silent_s - silence)
         self._timer = self._loop.call_later(due, self._tick)
+
+    def _forget(self, stream: int) -> None:
+        """Take a stream that is over from the table."""
+        self._streams.pop(stream, None)
+        self._close_if_idle()
 
     def _stalled(self, waiting: int) -> None:
         if not self._closing:
@@ -384,14 +309,15 @@ class Mux(asyncio.Protocol):
 
     def _close_if_idle(self) -> None:
         if self._going and self._peer_going and not self._streams and not self._closing:
-            self._write_out()
+            self._turn.write_out()
             self._closing = True
+            self._turn.end()
             if self._transport is not None:
                 self._transport.close()
 
     def _cut(self, code: ResetCode) -> None:
         self._closing = True
-        self._ready.clear()
+        self._turn.end()
         streams, self._streams = self._streams, {}
         why = code if self._error is None else self._error.code
         for stream in streams.values():
