@@ -60,6 +60,8 @@ def refused(data: bytes, at: int = 0) -> MalformedError:
         ("a201020304", {1: 2, 3: 4}),
         ("a26161016162820203", {"a": 1, "b": [2, 3]}),
         ("c11a514b67b0", nitro.Tag(1, 1363896240)),
+        ("81818100", [[[0]]]),
+        ("a100a100a10000", {0: {0: {0: 0}}}),
         ("bfff", {}),
         ("bf61610161629f0203ffff", None),  # an indefinite array inside: refused below
     ],
@@ -104,6 +106,8 @@ def test_the_rfc_s_examples(encoded: str, value: Any) -> None:
         ("f93c00", 0, "has the simple value or float 0xf9, want null at most"),
         ("8181818100", 4, "is nested deeper than 4 levels"),
         ("c1c1c1c100", 4, "is nested deeper than 4 levels"),
+        ("a100a100a100a10000", 7, "is nested deeper than 4 levels"),
+        ("a1a1a1a10000000000", 4, "is nested deeper than 4 levels"),
         ("0000", 1, "has 1 bytes behind its end"),
     ],
 )
@@ -125,7 +129,7 @@ def test_a_foreign_key_is_shown_short() -> None:
 @pytest.mark.parametrize(
     ("read", "right", "wrong"),
     [
-        (cbor.unsigned, 7, (-1, b"", "", None, [], {})),
+        (cbor.unsigned, 0, (-1, b"", "", None, [], {})),
         (cbor.byte_string, b"x", (1, "x", None, [], {})),
         (cbor.text_string, "x", (1, b"x", None, [], {})),
         (cbor.array, [], (1, b"", "", None, {})),

@@ -65,6 +65,7 @@ def test_numbers_that_are_no_signature(signature: bytes) -> None:
     ("data", "offset", "detail"),
     [
         (bytes(cose.MAX_SIZE + 1), None, "is 16641 bytes, want at most 16640"),
+        (bytes(cose.MAX_SIZE), 1, "has 16639 bytes behind its end"),
         (nitro.cbor(Tag(17, Raw(SIGNED))), 0, "has the tag 17, want 18 or none"),
         (nitro.cbor(Tag(18, Tag(18, Raw(SIGNED)))), 1, "COSE_Sign1 is not an array"),
         (b"\x40", 0, "COSE_Sign1 is not an array"),

@@ -174,6 +174,15 @@ def test_age_and_skew() -> None:
         assert refused(data) == {"document.timestamp": Reason.EXPIRED}
 
 
+def test_no_age_and_no_skew_are_expectations_too() -> None:
+    exact = expected(max_age_s=0, max_skew_s=0)
+    verify(document(timestamp=NOW * 1000), exact)
+    for off_ms in (1, -1):
+        assert refused(document(timestamp=NOW * 1000 + off_ms), exact) == {
+            "document.timestamp": Reason.EXPIRED
+        }
+
+
 def values(**changes: bytes) -> dict[int, bytes]:
     usual = {index: nitro.pcrs(24)[index] for index in (4, 7, 12)}
     return usual | {int(name.removeprefix("pcr")): value for name, value in changes.items()}
