@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
@@ -113,6 +114,25 @@ def test_each_date_fails_alone(depth: int) -> None:
     assert failed(path) == {f"ak.dates.{depth}": Reason.EXPIRED}
     assert not failed(path, now=NOW - 340 * 86400)
     assert set(failed(shapes()["google"], now=0)) == {f"ak.dates.{depth}" for depth in range(3)}
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2, 3])
+def test_a_path_is_good_until_the_last_second_of_what_ends_first(depth: int) -> None:
+    path = shapes()["azure deep"].but(depth, days=30)
+    last = int((tpm_certificates.NOT_BEFORE + timedelta(days=30)).timestamp())
+    found = ak.check_path(Findings(), path.ders(), path.vendor, (path.root(),), last)
+    assert found is not None
+    assert found.endorsed_until == last + 1
+    assert not failed(path, now=last)
+    assert failed(path, now=last + 1) == {f"ak.dates.{depth}": Reason.EXPIRED}
+
+
+@pytest.mark.parametrize("shape", ["azure deep", "azure flat", "google"])
+def test_a_path_that_lacks_its_root_is_of_no_shape(shape: str) -> None:
+    path = shapes()[shape]
+    findings = Findings()
+    ak.check_path(findings, path.ders()[:-1], path.vendor, (path.root(),), NOW)
+    assert {"ak.root", "ak.names"} <= {check.id for check in findings.failed()}
 
 
 def test_weak_keys_of_authorities_are_refused() -> None:
