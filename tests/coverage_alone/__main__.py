@@ -90,6 +90,9 @@ def measure(module: str) -> Measured:
         command = [sys.executable, "-m", "coverage", "run", "--rcfile=/dev/null", "--branch"]
         command += [f"--include={module}"]
         command += [f"--data-file={data}", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+        command += [
+            "--hypothesis-seed=0"
+        ]  # a line that only chance reaches is whole in every run, or in none
         command += ["--timeout=300", *tests]  # counting branches takes several times as long
         environment = os.environ | {"HYPOTHESIS_STORAGE_DIRECTORY": folder}
         done = subprocess.run(

@@ -31,6 +31,25 @@ def test_the_closure_names_what_is_missing() -> None:
     assert "libc.so.6" in elf.closure([PROGRAM], lambda _: b"")
 
 
+def test_a_library_is_looked_for_once_and_brings_what_it_needs_itself() -> None:
+    asked: list[str] = []
+
+    def read(name: str) -> bytes | None:
+        asked.append(name)
+        return PROGRAM if name == "libc.so.6" else b"not one of ours"
+
+    wanted = set(elf.needed(PROGRAM))
+    assert elf.closure([PROGRAM, PROGRAM], read) == tuple(sorted(wanted))
+    assert sorted(asked) == sorted(wanted), "two programs and a library want it, it is read once"
+
+
+def test_every_library_that_nobody_has_is_named_once() -> None:
+    wanted = sorted(set(elf.needed(PROGRAM)))
+    with pytest.raises(MalformedError) as caught:
+        elf.closure([PROGRAM, PROGRAM], lambda _: None)
+    assert f"need {', '.join(wanted)}, which no package of the room has" in str(caught.value)
+
+
 @example(at=29, patch=bytes(10) + b"\x80")  # a table further away than Python counts bytes
 @example(at=0x200, patch=b"\xff" * 16)
 @given(st.integers(6, 0x400), st.binary(min_size=1, max_size=16))

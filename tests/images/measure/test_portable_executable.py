@@ -52,6 +52,34 @@ def test_a_truncated_file_is_refused(cut: int) -> None:
         pe.read(FILE[:cut])
 
 
+OPTIONAL = pe.read(FILE).optional
+TABLE = pe.read(FILE).section_table
+
+
+@pytest.mark.parametrize(
+    ("at", "form", "value", "said"),
+    [
+        (0, "<H", 0x4D5A, "does not begin with MZ"),
+        (OPTIONAL - 24, "<I", 0, "has no PE signature"),
+        (OPTIONAL - 18, "<H", 0, "has 0 sections, want 1 to 96"),
+        (OPTIONAL - 18, "<H", 97, "has 97 sections, want 1 to 96"),
+        (OPTIONAL, "<H", 0x10B, "optional header is 0x10b, want 0x20b (PE32+)"),
+        (OPTIONAL + 108, "<I", 4, "has no entry for certificates"),
+        (OPTIONAL - 4, "<H", 151, "has no entry for certificates"),
+        (OPTIONAL + 60, "<I", TABLE, f"headers say {TABLE} bytes, which cannot be"),
+        (OPTIONAL + 60, "<I", len(FILE) + 1, f"headers say {len(FILE) + 1} bytes, which cannot be"),
+        (OPTIONAL + 32, "<I", 0, "headers say 1024 bytes, which cannot be"),
+        (TABLE + 16, "<I", len(FILE), "section ends at"),
+    ],
+)
+def test_a_header_that_cannot_be_is_refused_by_name(at: int, form: str, value: int, said: str) -> None:
+    changed = bytearray(FILE)
+    struct.pack_into(form, changed, at, value)
+    with pytest.raises(MalformedError) as caught:
+        pe.read(bytes(changed))
+    assert said in str(caught.value)
+
+
 @given(st.integers(0, 0x200), st.binary(min_size=1, max_size=8))
 def test_headers_are_read_or_refused(at: int, patch: bytes) -> None:
     with contextlib.suppress(MalformedError):
