@@ -22,6 +22,7 @@ from runtime.attestation.tees.tdx.rules import TdxRules
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.attestation.x509_path import Certificate
+from runtime.commands.evidence.examine import strictest
 from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.corpus import cases
@@ -59,25 +60,12 @@ class Subject:
 
 
 def _own_rules(claims: TdxClaims) -> TdxRules:
-    report = claims.report
-    return TdxRules(
-        least_evaluation_number=0,
+    """Return what examining asks of any TD, but for what the independent verifier leaves to its caller."""
+    return replace(
+        strictest(claims),
         statuses=frozenset(TcbStatus),
-        out_of_date_grace_days=0,
-        refused_advisories=frozenset(),
-        mrtd=frozenset({report.mrtd}),
-        mrseam=frozenset({report.mrseam}),
-        mrconfigid=report.mrconfigid,
-        mrowner=report.mrowner,
-        mrownerconfig=report.mrownerconfig,
         xfam_allowed=verify.XFAM_DEFINED,
-        sept_ve_disable=bool(report.td_attributes & verify.ATTRIBUTE_SEPT_VE_DISABLE),
-        allow_pks=True,
-        allow_key_locker=True,
         allow_perfmon=True,
-        allow_dynamic_platform=True,
-        allow_cached_keys=True,
-        allow_smt=True,
     )
 
 

@@ -194,7 +194,7 @@ class _Examiner:
         if claims is None:
             self._debug(td_quote.parse(data).report.debug)
             return None
-        rules.check(self.out.findings, claims, _strictest(claims), self.now)
+        rules.check(self.out.findings, claims, strictest(claims), self.now)
         self.out.say("memory encryption", "Intel TDX", f"{_INTEL}, certified by Intel")
         self.out.say("firmware", claims.report.mrtd.hex(), _INTEL)
         for number, value in enumerate(claims.report.rtmrs):
@@ -365,8 +365,8 @@ def public_digest(key: PublicKey) -> str:
     return sha256(public.spki(key)).hexdigest()
 
 
-def _strictest(claims: TdxClaims) -> TdxRules:
-    """The rules that need no owner; what only an owner can say (which firmware, module) is taken as it is."""
+def strictest(claims: TdxClaims) -> TdxRules:
+    """Return the rules that need no owner; what only one can say (firmware, module) is taken as it is."""
     report = claims.report
     return TdxRules(
         least_evaluation_number=0,
