@@ -12,7 +12,7 @@ from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents import strict_json
 from runtime.errors import MalformedError
-from tests.attestation import checks, platforms, vector_parts
+from tests.attestation import checks, platforms
 from tests.attestation.vector import Vector
 from tests.attestation.vectors import VECTORS
 from tests.fakes.amd import FakeAmd
@@ -21,14 +21,14 @@ from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
 def request(vector: Vector, machine: FakeMachine, amd: FakeAmd) -> AppraisalRequest:
     options: dict[str, Any] = dict(vector.options)
-    if vector.lazy:
-        options |= getattr(vector_parts, vector.lazy)(machine, amd)
+    if vector.lazy is not None:
+        options |= vector.lazy(machine, amd)
     fleet = options.pop("fleet", None) or platforms.document(machine, **dict(vector.fleet))
     how: dict[str, Any] = {
         "binder": BINDER,
         "settings_digest": SETTINGS,
         "role": "client",
-        "roots": machine.roots,
+        "roots": (*options.pop("roots", machine.roots), *options.pop("pins", ())),
         "now": machine.now,
     } | dict(vector.how)
     if how["roots"] == "hardware":

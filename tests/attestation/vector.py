@@ -6,9 +6,14 @@ wrong before it was signed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.fakes.amd import FakeAmd
+from tests.fakes.machines import FakeMachine
+
+Make = Callable[[FakeMachine, FakeAmd], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +26,9 @@ class Vector:
     check: str  # "malformed" where the bytes are no instance of their format
     reason: str
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `FakeMachine.evidence`
-    lazy: str = ""  # name of a function of `vector_parts` that needs the machine: returns options
+    lazy: Make | None = (
+        None  # makes options that need the machine; also "fleet", "roots", "pins" (more roots)
+    )
     fleet: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `platforms.document`
     how: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `platforms.appraise`
     also: tuple[str, ...] = ()  # checks that the same one thing cannot but fail as well

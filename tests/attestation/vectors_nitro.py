@@ -16,14 +16,16 @@ def _nitro(what: str, check: str, reason: str, form: str = "aws-nitrotpm", **mor
 
 
 NITRO: tuple[Vector, ...] = (
-    _nitro("bytes behind the document", "malformed", Reason.MALFORMED, lazy="trailing_document"),
-    _nitro("another algorithm than ES384", "malformed", Reason.MALFORMED, lazy="other_algorithm"),
+    _nitro("bytes behind the document", "malformed", Reason.MALFORMED, lazy=parts.trailing_document),
+    _nitro("another algorithm than ES384", "malformed", Reason.MALFORMED, lazy=parts.other_algorithm),
     _nitro(
         "another digest than SHA384", "malformed", Reason.MALFORMED, options={"nitro": {"digest": "SHA512"}}
     ),
-    _nitro("another root", "nitro.chain.root", Reason.CHAIN, lazy="foreign_nitro"),
-    _nitro("a leaf that has expired", "nitro.chain.dates.leaf", Reason.EXPIRED, lazy="expired_leaf"),
-    _nitro("another key signed", "nitro.document.signature", Reason.SIGNATURE, lazy="signed_by_another_leaf"),
+    _nitro("another root", "nitro.chain.root", Reason.CHAIN, lazy=parts.foreign_nitro),
+    _nitro("a leaf that has expired", "nitro.chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_leaf),
+    _nitro(
+        "another key signed", "nitro.document.signature", Reason.SIGNATURE, lazy=parts.signed_by_another_leaf
+    ),
     _nitro(
         "registers of zeros: nothing was measured",
         "nitro.document.measured",
@@ -65,14 +67,14 @@ NITRO: tuple[Vector, ...] = (
         "nitro.document.nonce",
         Reason.BINDING,
         "aws-snp-nitrotpm",
-        lazy="spliced_document",
+        lazy=parts.spliced_document,
     ),
     _nitro(
         "a chip in another region than the hypervisor",
         "aws.region",
         Reason.REGION,
         "aws-snp-nitrotpm",
-        lazy="chip_elsewhere",
+        lazy=parts.chip_elsewhere,
         fleet={"values": {"snp": {"csp_ids": ["CN=cc-us-east-2.amazonaws.com"]}}},
     ),
     _nitro(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runtime.attestation.model import Reason
+from tests.attestation import parts_snp as amd
+from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector
 from tests.fakes import fleets, snp_report
 
@@ -26,11 +28,11 @@ def _policy(**changes: Any) -> dict[str, Any]:
 
 SNP: tuple[Vector, ...] = (
     _snp("report version 2, which names no processor", "snp.version", Reason.VERSION, {"version": 2}),
-    _snp("report one byte short", "malformed", Reason.MALFORMED, lazy="short_report"),
-    _snp("a must-be-zero range is not zero", "malformed", Reason.MALFORMED, lazy="reserved_report"),
+    _snp("report one byte short", "malformed", Reason.MALFORMED, lazy=parts.short_report),
+    _snp("a must-be-zero range is not zero", "malformed", Reason.MALFORMED, lazy=parts.reserved_report),
     _snp("SIGNATURE_ALGO is not ECDSA P-384", "malformed", Reason.MALFORMED, {"signature_algo": 2}),
     _snp("no signing key", "malformed", Reason.MALFORMED, {"signing_key": 7}),
-    _snp("another chip's key signed", "report.signature", Reason.SIGNATURE, lazy="signed_by_another"),
+    _snp("another chip's key signed", "report.signature", Reason.SIGNATURE, lazy=parts.signed_by_another),
     _snp(
         "signer kind that the owner did not list",
         "snp.signer",
@@ -38,31 +40,77 @@ SNP: tuple[Vector, ...] = (
         fleet={"values": {"snp": {"signers": ["vlek"]}}},
     ),
     _snp("a VEK's root that is not pinned", "chain.root", Reason.CHAIN, how={"roots": "without TrustRoot"}),
-    _snp("a VEK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy="expired_vek"),
-    _snp("a VEK of another subject", "chain.names.leaf", Reason.CHAIN, lazy="misnamed_vek"),
     _snp(
-        "a VEK that the intermediate did not sign", "chain.signature.leaf", Reason.CHAIN, lazy="unsigned_vek"
+        "a root that is pinned for another product line",
+        "chain.product",
+        Reason.CHAIN,
+        lazy=amd.pinned_for_another_product,
+    ),
+    *(
+        _snp(f"{thing} that has expired", f"chain.dates.{role}", Reason.EXPIRED, lazy=lazy)
+        for thing, role, lazy in (
+            ("a root", "root", amd.authorities(root={"days": 1})),
+            ("an intermediate", "intermediate", amd.authorities(middle={"days": 1})),
+        )
+    ),
+    *(
+        _snp(f"{thing} of another subject", f"chain.names.{role}", Reason.CHAIN, lazy=lazy)
+        for thing, role, lazy in (
+            ("a root", "root", amd.authorities(root={"subject": "ARK-Milano"})),
+            ("an intermediate", "intermediate", amd.authorities(middle={"subject": "SEV-Milano"})),
+        )
+    ),
+    *(
+        _snp(f"{thing}", f"chain.authority.{role}", Reason.CHAIN, lazy=lazy)
+        for thing, role, lazy in (
+            ("a root that may not sign lists", "root", amd.authorities(root={"crl_sign": False})),
+            (
+                "an intermediate that may certify authorities",
+                "intermediate",
+                amd.authorities(middle={"path_length": 1}),
+            ),
+            ("a VEK that is an authority", "leaf", amd.vek_of_an_authority),
+        )
     ),
     _snp(
-        "no intermediate",
-        "endorsements.intermediate",
+        "an intermediate that the root did not sign",
+        "chain.signature.intermediate",
         Reason.CHAIN,
-        options={"endorsements": {"intermediate": None}},
+        lazy=amd.authorities(middle={"foreign": True}),
+    ),
+    _snp("a VEK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_vek),
+    _snp("a VEK of another subject", "chain.names.leaf", Reason.CHAIN, lazy=parts.misnamed_vek),
+    _snp(
+        "a VEK that the intermediate did not sign",
+        "chain.signature.leaf",
+        Reason.CHAIN,
+        lazy=parts.unsigned_vek,
+    ),
+    *(
+        _snp(what, f"endorsements.{name}", Reason.CHAIN, options={"endorsements": {name: None}})
+        for what, name in (
+            ("no VEK", "vek"),
+            ("no intermediate", "intermediate"),
+            ("no root", "root"),
+        )
     ),
     _snp(
         "an intermediate that AMD revoked",
         "revocation.intermediate",
         Reason.REVOKED,
-        lazy="revoked_intermediate",
+        lazy=parts.revoked_intermediate,
     ),
     _snp(
-        "a revocation list that has ended", "revocation.dates", Reason.REVOCATION_UNKNOWN, lazy="stale_list"
+        "a revocation list that has ended",
+        "revocation.dates",
+        Reason.REVOCATION_UNKNOWN,
+        lazy=parts.stale_list,
     ),
     _snp(
         "a revocation list of somebody else",
         "revocation.signature",
         Reason.REVOCATION_UNKNOWN,
-        lazy="foreign_list",
+        lazy=parts.foreign_list,
     ),
     _snp(
         "no revocation list, which the owner requires",
@@ -77,7 +125,8 @@ SNP: tuple[Vector, ...] = (
         {"reported_tcb": _tcb(snp=25), "current_tcb": _tcb(snp=25), "committed_tcb": _tcb(snp=25)},
     ),
     _snp("a VEK for another chip", "vek.chip_id", Reason.CHIP_ID, {"chip_id": b"\x77" * 64}),
-    _snp("a security version in a second spelling", "malformed", Reason.MALFORMED, lazy="long_integer"),
+    _snp("a VEK for another product", "vek.product", Reason.CHAIN, lazy=amd.vek_of_another_product),
+    _snp("a security version in a second spelling", "malformed", Reason.MALFORMED, lazy=parts.long_integer),
     vector(
         "SEV-SNP",
         "a VLEK of another region",
@@ -86,7 +135,7 @@ SNP: tuple[Vector, ...] = (
         Reason.CSP_ID,
         fleet={"values": {"snp": {"csp_ids": ["CN=cc-us-east-2.amazonaws.com"]}}},
     ),
-    _snp("reported TCB below the floor", "tcb.reported", Reason.TCB, lazy="low_reported"),
+    _snp("reported TCB below the floor", "tcb.reported", Reason.TCB, lazy=parts.low_reported),
     _snp(
         "committed TCB below the floor",
         "tcb.committed",
@@ -100,6 +149,19 @@ SNP: tuple[Vector, ...] = (
         "tcb.provisional",
         Reason.TCB,
         {"current_version": (1, 56, 0)},
+    ),
+    _snp(
+        "a chip that reports more than it runs",
+        "tcb.current",
+        Reason.TCB,
+        lazy=amd.reports_more_than_it_runs,
+    ),
+    _snp(
+        "a processor that has no name here",
+        "report.product",
+        Reason.PRODUCT,
+        {"cpuid": (0x19, 0x50, 0x01)},
+        also=("chain.product",),
     ),
     _snp(
         "a product that the owner did not list",
@@ -176,6 +238,13 @@ SNP: tuple[Vector, ...] = (
             fleet={"values": {"snp": {"platform_require": [bit]}}},
         )
         for bit in ("tsme", "rapl_disabled", "ciphertext_hiding", "tio")
+    ),
+    _snp(
+        "ecc off on the platform, which the owner requires",
+        "platform.ecc",
+        Reason.PLATFORM,
+        {"platform_info": snp_report.PLATFORM_INFO & ~(1 << 2)},
+        fleet={"values": {"snp": {"platform_require": ["ecc"]}}},
     ),
     _snp("privilege level 1", "snp.vmpl", Reason.VMPL, {"vmpl": 1}),
     _snp("another connection's binder", "binding.report_data", Reason.BINDING, {"report_data": b"\x01" * 64}),

@@ -18,8 +18,8 @@ def _tdx(what: str, check: str, reason: str, tdx: Mapping[str, Any] | None = Non
 
 
 TDX: tuple[Vector, ...] = (
-    _tdx("quote version 6", "malformed", Reason.MALFORMED, lazy="quote_version"),
-    _tdx("another TEE type", "malformed", Reason.MALFORMED, lazy="quote_tee"),
+    _tdx("quote version 6", "malformed", Reason.MALFORMED, lazy=parts.quote_version),
+    _tdx("another TEE type", "malformed", Reason.MALFORMED, lazy=parts.quote_tee),
     _tdx("another quoting enclave's vendor", "quote.vendor", str(reasons.QE_IDENTITY), {"vendor": bytes(16)}),
     _tdx(
         "another key signed the quote",
@@ -43,7 +43,7 @@ TDX: tuple[Vector, ...] = (
         "certification data that yields no PCK chain",
         "malformed",
         Reason.MALFORMED,
-        lazy="certification_type",
+        lazy=parts.certification_type,
     ),
     _tdx(
         "a chain under another root",
@@ -52,14 +52,14 @@ TDX: tuple[Vector, ...] = (
         how={"roots": "without IntelRoot"},
         also=("collateral.tcb_info.root", "revocation.pck_crl.issuer"),
     ),
-    _tdx("a PCK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy="expired_pck"),
-    _tdx("a PCK that Intel revoked", "revocation.pck_crl", Reason.REVOKED, lazy="revoked_pck"),
-    _tdx("a PCK CA that Intel revoked", "revocation.root_ca_crl", Reason.REVOKED, lazy="revoked_ca"),
+    _tdx("a PCK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_pck),
+    _tdx("a PCK that Intel revoked", "revocation.pck_crl", Reason.REVOKED, lazy=parts.revoked_pck),
+    _tdx("a PCK CA that Intel revoked", "revocation.root_ca_crl", Reason.REVOKED, lazy=parts.revoked_ca),
     _tdx(
         "a stale PCK revocation list",
         "revocation.pck_crl.dates",
         Reason.EXPIRED,
-        lazy="stale_pck_list",
+        lazy=parts.stale_pck_list,
     ),
     _tdx(
         "no collateral",
@@ -71,13 +71,16 @@ TDX: tuple[Vector, ...] = (
         "TCB info that another key signed",
         "collateral.tcb_info.signature",
         str(reasons.COLLATERAL_SIGNATURE),
-        lazy="tcb_info_signature",
+        lazy=parts.tcb_info_signature,
     ),
-    _tdx("TCB info that has ended", "collateral.tcb_info.dates", Reason.EXPIRED, lazy="tcb_info_dates"),
+    _tdx("TCB info that has ended", "collateral.tcb_info.dates", Reason.EXPIRED, lazy=parts.tcb_info_dates),
     _tdx(
-        "QE identity that has ended", "collateral.qe_identity.dates", Reason.EXPIRED, lazy="qe_identity_dates"
+        "QE identity that has ended",
+        "collateral.qe_identity.dates",
+        Reason.EXPIRED,
+        lazy=parts.qe_identity_dates,
     ),
-    _tdx("TCB info of another platform", "collateral.fmspc", str(reasons.COLLATERAL), lazy="other_fmspc"),
+    _tdx("TCB info of another platform", "collateral.fmspc", str(reasons.COLLATERAL), lazy=parts.other_fmspc),
     _tdx(
         "an evaluation number below the floor",
         "tcb.evaluation_number",
@@ -90,15 +93,18 @@ TDX: tuple[Vector, ...] = (
         str(reasons.MODULE),
         {"td": {"mrsignerseam": b"\x01" * 48}},
     ),
-    _tdx("TCB out of date", "tcb.status", Reason.TCB, lazy="out_of_date"),
+    _tdx("TCB out of date", "tcb.status", Reason.TCB, lazy=parts.out_of_date),
     _tdx(
-        "TCB revoked, whatever the owner accepts", "tcb.platform.revoked", Reason.REVOKED, lazy="revoked_tcb"
+        "TCB revoked, whatever the owner accepts",
+        "tcb.platform.revoked",
+        Reason.REVOKED,
+        lazy=parts.revoked_tcb,
     ),
     _tdx(
         "an advisory that the owner refuses",
         "tcb.advisories",
         Reason.TCB,
-        lazy="advisory",
+        lazy=parts.advisory,
         fleet={
             "values": {
                 "tdx": {"statuses": ["UpToDate", "OutOfDate"], "refused_advisories": ["INTEL-SA-01036"]}
@@ -205,7 +211,7 @@ TDX: tuple[Vector, ...] = (
         Reason.MEASUREMENT,
         fleet={"measurements": {"rtmr2": ["01" * 48]}},
     ),
-    _tdx("a log that does not lead to RTMR0", "ccel.rtmr0", "replay", lazy="ccel_without_rtmr0"),
+    _tdx("a log that does not lead to RTMR0", "ccel.rtmr0", "replay", lazy=parts.ccel_without_rtmr0),
     _tdx(
         "RTMR3 is zero: no settings were measured",
         "settings.register",

@@ -23,23 +23,23 @@ TPM: tuple[Vector, ...] = (
         Reason.BINDING,
         options={"qualifying": b"\x01" * 32},
     ),
-    _tpm("fewer registers", "quote.pcr_selection", Reason.MEASUREMENT, lazy="fewer_selected"),
+    _tpm("fewer registers", "quote.pcr_selection", Reason.MEASUREMENT, lazy=parts.fewer_selected),
     _tpm(
         "a second bank",
         "quote.pcr_selection",
         Reason.MEASUREMENT,
         options={"quote": {"selections": parts.two_banks()}},
     ),
-    _tpm("values that were not quoted", "quote.pcr_digest", Reason.MEASUREMENT, lazy="other_values"),
+    _tpm("values that were not quoted", "quote.pcr_digest", Reason.MEASUREMENT, lazy=parts.other_values),
     _tpm("another key signed", "quote.signature", Reason.SIGNATURE, options={"ak": tpm.rsa_key("another")}),
-    _tpm("a key that signs anything", "ak.attributes", Reason.SIGNER, lazy="unrestricted_key"),
+    _tpm("a key that signs anything", "ak.attributes", Reason.SIGNER, lazy=parts.unrestricted_key),
     _tpm(
         "a software TPM that the document does not name",
         "member.instance",
         Reason.INSTANCE,
         fleet={"member": {"instance": {"kind": "tpm_ak_name", "value": "000b" + "01" * 32}}},
     ),
-    _tpm("a software TPM under purpose production", "malformed", Reason.MALFORMED, lazy="production"),
+    _tpm("a software TPM under purpose production", "malformed", Reason.MALFORMED, lazy=parts.production),
     _tpm(
         "PCR4 of another image",
         "image.pcr4",
@@ -76,10 +76,10 @@ TPM: tuple[Vector, ...] = (
         Reason.SETTINGS,
         options={"registers": {14: bytes(32)}},
     ),
-    _tpm("PCR14 was extended twice", "settings.register", Reason.SETTINGS, lazy="extended_twice"),
-    _tpm("two generations' registers", "image.generation", Reason.IMAGE, lazy="two_generations"),
-    _tpm("an image past its date", "image.date", Reason.EXPIRED, lazy="old_image"),
-    _tpm("a log that does not lead to PCR11", "log.replay.11", Reason.MEASUREMENT, lazy="short_log"),
+    _tpm("PCR14 was extended twice", "settings.register", Reason.SETTINGS, lazy=parts.extended_twice),
+    _tpm("two generations' registers", "image.generation", Reason.IMAGE, lazy=parts.two_generations),
+    _tpm("an image past its date", "image.date", Reason.EXPIRED, lazy=parts.old_image),
+    _tpm("a log that does not lead to PCR11", "log.replay.11", Reason.MEASUREMENT, lazy=parts.short_log),
     _tpm(
         "no log, which the owner requires",
         "log.present",
@@ -108,21 +108,25 @@ TPM: tuple[Vector, ...] = (
         options={"inner_mrtd": b"\x33" * 48},
     ),
     _tpm(
-        "Azure's certificate is of another key", "ak.key", Reason.BINDING, "azure-snp", lazy="other_ak_path"
+        "Azure's certificate is of another key",
+        "ak.key",
+        Reason.BINDING,
+        "azure-snp",
+        lazy=parts.other_ak_path,
     ),
     _tpm(
         "Azure's certificates under another root",
         "ak.root",
         Reason.CHAIN,
         "azure-snp",
-        lazy="foreign_ak_root",
+        lazy=parts.foreign_ak_root,
     ),
     _tpm(
         "no certificates of Microsoft's, which the owner requires",
         "ak.certified",
         Reason.CHAIN,
         "azure-snp",
-        lazy="no_ak",
+        lazy=parts.no_ak,
     ),
     _tpm(
         "no revocation lists, which the owner requires",
@@ -163,13 +167,15 @@ TPM: tuple[Vector, ...] = (
         "gcp-tdx",
         fleet={"member": {"instance": {"kind": "gcp_instance_id", "value": "7"}}},
     ),
-    _tpm("no certificate of Google's", "endorsements.ak_certificate", Reason.CHAIN, "gcp-tdx", lazy="no_ak"),
+    _tpm(
+        "no certificate of Google's", "endorsements.ak_certificate", Reason.CHAIN, "gcp-tdx", lazy=parts.no_ak
+    ),
     _tpm(
         "an authority of Google's that was revoked",
         "ak.authority_1_crl.revoked",
         Reason.REVOKED,
         "gcp-tdx",
-        lazy="revoked_authority",
+        lazy=parts.revoked_authority,
     ),
     _tpm(
         "another project",
@@ -190,7 +196,7 @@ TPM: tuple[Vector, ...] = (
         "quote.qualifying_data",
         Reason.BINDING,
         "gcp-snp",
-        lazy="spliced_quote",
+        lazy=parts.spliced_quote,
     ),
     _tpm(
         "a launch endorsement that Google did not sign",
