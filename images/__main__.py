@@ -11,6 +11,7 @@ from pathlib import Path
 from images import bake, lock, mirrors, release
 from images.measure import snp_launch
 from runtime.errors import TunnelError, UsageError
+from runtime.keys import owner_key
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,7 +55,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _release(options: argparse.Namespace) -> None:
-    key = release.load_key(Path(options.key)) if options.key else None
+    key = owner_key.load(Path(options.key)) if options.key else None
     locked = lock.read((bake.SOURCE / "images/packages.lock").read_text())
     release.finish(Path(options.out), locked, Path(options.cache) / "debs", key)
     print(
@@ -63,12 +64,7 @@ def _release(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    try:
-        public = bytes.fromhex(options.key)
-    except ValueError as error:
-        message = f"--key is {options.key!r}, want 64 hexadecimal digits"
-        raise UsageError(message, hint="`tunnel-fleet key new` prints it") from error
-    found = release.verify(Path(options.out), public)
+    found = release.verify(Path(options.out), owner_key.read_public(options.key))
     names = ", ".join(artefact.file for artefact in found.artefacts)
     print(f"{found.variant} image {found.version}, manifest {found.digest.hex()}, signed; as signed: {names}")
 
@@ -105,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     releasing.set_defaults(verb=_release)
     verifying = verbs.add_parser("verify", help="hold a release against its owner's signature")
     verifying.add_argument("--out", required=True, metavar="DIR", help="the release's folder")
-    verifying.add_argument("--key", required=True, metavar="HEX", help="the owner's public key")
+    verifying.add_argument("--key", required=True, metavar=owner_key.PUBLIC_FORM, help=owner_key.PUBLIC_HELP)
     verifying.set_defaults(verb=_verify)
     launching = verbs.add_parser("launch-digest", help="what SEV-SNP will measure of a cloud's firmware")
     launching.add_argument("--firmware", required=True, metavar="FILE")

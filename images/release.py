@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import file_digest
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from images.lock import Lock
 from runtime.documents import dsse
@@ -81,23 +78,6 @@ def verify(folder: Path, public: bytes) -> ImageManifest:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def load_key(path: Path) -> Ed25519PrivateKey:
-    """Return the key that signs manifests. Raises: UsageError: others may read it, or it is none."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            key = load_pem_private_key(file.read(4096), password=None)
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = f"{path}: {error}"
-        raise UsageError(
-            message, hint="want an unencrypted PEM file: tunnel-fleet key new --out FILE"
-        ) from error
-    if mode & 0o077 or not isinstance(key, Ed25519PrivateKey):
-        message = f"{path} has mode {mode:04o} or is no Ed25519 key"
-        raise UsageError(message, hint=f"chmod 600 {path}")
-    return key
 
 
 def compare(one: Path, two: Path) -> list[str]:

@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime.errors import UsageError
-from runtime.keys.owner_key import load, read_public
+from runtime.keys.owner_key import PUBLIC_FORM, PUBLIC_HELP, load, read_public
 
-__all__ = ["create", "load", "read_public"]
+__all__ = ["PUBLIC_FORM", "PUBLIC_HELP", "create", "load", "read_public"]
 
 
 def create(path: Path) -> bytes:

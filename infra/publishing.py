@@ -12,7 +12,6 @@ import http.client
 import os
 import re
 import ssl
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,10 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from runtime.errors import UnreachableError, UsageError
+from runtime.keys import private_file
 
 _DEADLINE_S = 30.0  # for one connection's every step
 _LARGEST = 1 << 20  # bytes; a member reads no more either
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HEADER = re.compile(r"([A-Za-z0-9-]{1,100}):[ \t]*([\x21-\x7e](?:[\x20-\x7e]{0,16000}[\x21-\x7e])?)")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _URL = re.compile(r"[\x21-\x7e]+")  # a request line's; urlsplit drops some of the rest unsaid
@@ -111,16 +110,8 @@ def read_headers(path: Path) -> dict[str, str]:
 
     Raises: UsageError: others may read it, a line is no header, a header is there twice.
     """
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            lines = file.read(_LARGEST).decode("latin-1").splitlines()
-    except OSError as error:
-        message = f"{path}: {error.strerror}"
-        raise UsageError(message) from error
-    if mode & _OTHERS:
-        message = f"{path} has mode {mode:04o}, want 0600: others may read what authorises you"
-        raise UsageError(message, hint=f"chmod 600 {path}")
+    data = private_file.read(path, secret="what authorises you", largest=_LARGEST)  # noqa: S106 - for people
+    lines = data.decode("latin-1").splitlines()
     found: dict[str, str] = {}
     first: dict[str, int] = {}  # line of each name, which is the same however it is written
     for number, line in enumerate(lines, 1):

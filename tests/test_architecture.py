@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.broken.ledger import BREAKS
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 PACKAGES = ("runtime", "infra", "images", "pipelines")
@@ -359,3 +361,13 @@ def test_the_architecture_page_names_every_room() -> None:
         room for room in rooms if not re.search(rf"\b{re.escape(room.rpartition('/')[2])}\b", text)
     )
     assert not missing, f"docs/architecture.md does not speak of {missing}"
+
+
+def test_every_defence_that_is_broken_on_purpose_is_still_there() -> None:
+    """`python -m tests.broken` runs them, which takes long; that each stands where it says costs nothing."""
+    texts = {name: (ROOT / name).read_text("utf-8") for name in {broken.file for broken in BREAKS}}
+    assert {b.name: texts[b.file].count(b.old) for b in BREAKS if texts[b.file].count(b.old) != 1} == {}
+    missing = {
+        test for broken in BREAKS for test in broken.tests if not (ROOT / test.split("::")[0]).exists()
+    }
+    assert missing == set()

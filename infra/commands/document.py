@@ -137,7 +137,7 @@ def read_fleet(payload: bytes, now: float) -> Read:
     """Read a fleet document that is to be used now. Raises: DocumentError with every problem."""
     document = fleet.read(payload)
     problems: list[Problem] = []
-    if document.expires_at <= now:
+    if document.ended(int(now)):
         problems.append(Problem("$.expires_at", f"is {times.show(document.expires_at)}, which is past"))
     if document.issued_at > now + _SKEW_S:
         problems.append(Problem("$.issued_at", f"is {times.show(document.issued_at)}, which is to come"))

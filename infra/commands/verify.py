@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import console, seen
+from infra import console, owner_key, seen
 from infra.commands.wait import read_outputs
 from infra.seen import FAMILIES
 from runtime.errors import TunnelError, UnreachableError
@@ -48,7 +48,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--in", dest="source", type=Path, required=True, metavar="FILE", help="`pulumi stack output --json`"
     )
     parser.add_argument("--document", type=Path, required=True, metavar="FILE", help="the signed document")
-    parser.add_argument("--owner-key", action="append", required=True, metavar="HEX", help="the owner's key")
+    parser.add_argument(
+        "--owner-key",
+        action="append",
+        required=True,
+        metavar=owner_key.PUBLIC_FORM,
+        help=owner_key.PUBLIC_HELP,
+    )
     parser.add_argument("--resolver", metavar="ADDRESS[:PORT]", help="who is asked; else this machine's own")
     parser.add_argument("--port", type=int, default=443, metavar="PORT", help="the visitors' port")
     parser.add_argument(
@@ -62,8 +68,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Attest every address. Raises: UsageError, UnreachableError, NotAttestedError."""
     found = published(read_outputs(arguments.source), arguments.resolver)
     command = [*shlex.split(arguments.tunnel), "verify", "--json", "--document", str(arguments.document)]
-    for key in arguments.owner_key:
-        command += ["--owner-key", key]
+    for key in map(owner_key.read_public, arguments.owner_key):  # once, and not for each address
+        command += ["--owner-key", key.hex()]
     results = [attest(command, address, names, arguments.port) for address, names in sorted(found.items())]
     refused = [result for result in results if result.status]
     if arguments.json:

@@ -15,10 +15,11 @@ from typing import Any, cast
 
 from infra import console, seen
 from infra.seen import NameServer, Wanted
+from runtime.documents import settings
 from runtime.errors import UnreachableError, UsageError
+from runtime.limits import Limits
 
 _POLL_S = 2.0
-_DRAIN_S = 30.0  # what a server grants its open streams
 Sleep = Callable[[float], None]
 
 
@@ -35,7 +36,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="ADDRESS[:PORT]",
         help="who is asked; the zones' own name servers if left out",
     )
-    parser.add_argument("--drain", type=float, default=_DRAIN_S, metavar="SECONDS", help="after the TTL")
+    parser.add_argument(
+        "--drain",
+        type=float,
+        metavar="SECONDS",
+        help="after the TTL; the longest limits.drain_s of the members' settings if left out",
+    )
     parser.add_argument("--timeout", type=float, default=1800, metavar="SECONDS", help="for DNS to show it")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     parser.set_defaults(run=run)
@@ -47,18 +53,17 @@ def run(arguments: argparse.Namespace) -> None:
     names = seen.wanted(outputs)
     servers = [seen.parse_server(text) for text in arguments.resolver] or list(seen.authoritative(outputs))
     ttl = longest_ttl(outputs)
+    drain = longest_drain(outputs) if arguments.drain is None else arguments.drain
     until_seen(names, servers, timeout_s=arguments.timeout, sleep=time.sleep, clock=time.monotonic)
-    console.story(
-        f"{len(servers)} name servers answer it; waiting {ttl} s of TTL and {arguments.drain:g} s of drain"
-    )
-    time.sleep(ttl + arguments.drain)
+    console.story(f"{len(servers)} name servers answer it; waiting {ttl} s of TTL and {drain:g} s of drain")
+    time.sleep(ttl + drain)
     # A server that was asked twice may have been two behind one address.
     until_seen(names, servers, timeout_s=arguments.timeout, sleep=time.sleep, clock=time.monotonic)
     answer: dict[str, Any] = {
         "names": sorted({entry.name for entry in names}),
         "name_servers": [str(server) for server in servers],
         "ttl_s": ttl,
-        "drain_s": arguments.drain,
+        "drain_s": drain,
     }
     if arguments.json:
         console.answer_json(answer)
@@ -94,6 +99,12 @@ def until_seen(
 def longest_ttl(outputs: Mapping[str, Any]) -> int:
     """Return the longest life of any record that leads to a server, in seconds."""
     return max((int(r["ttl"]) for r in outputs["records"] if r["type"] in {"A", "AAAA", "CNAME"}), default=0)
+
+
+def longest_drain(outputs: Mapping[str, Any]) -> float:
+    """Return the longest time that any member gives its streams, in seconds. Raises: DocumentError."""
+    members = [settings.read(text.encode()) for text in outputs.get("settings", {}).values()]
+    return max((member.limits.drain_s for member in members), default=Limits().drain_s)
 
 
 def read_outputs(path: Path) -> dict[str, Any]:

@@ -37,13 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("member", metavar="MEMBER", help="a server or a client of the fleet document")
     parser.add_argument("--document", required=True, metavar="FILE", help="the signed fleet document")
     parser.add_argument(
-        "--owner-key", required=True, type=Path, metavar="FILE", help="the owner's private key, mode 0600"
+        "--owner-key",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the owner's private key, mode 0600: it signs",
     )
     parser.add_argument(
         "--signed-by",
         action="append",
         default=[],
-        metavar="HEX",
+        metavar=owner_key.PUBLIC_FORM,
         help="the owner's public key that signed the document, where it is the other one of two",
     )
     parser.add_argument(

@@ -53,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--document", required=True, metavar="FILE", help="the signed fleet document")
     parser.add_argument(
-        "--owner-key", required=True, action="append", metavar="HEX", help="the owner's public key"
+        "--owner-key",
+        required=True,
+        action="append",
+        metavar=owner_key.PUBLIC_FORM,
+        help=owner_key.PUBLIC_HELP,
     )
     parser.add_argument("--json", action="store_true", help="answer with JSON")
 

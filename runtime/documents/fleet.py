@@ -76,12 +76,16 @@ class FleetDocument:
     version: int
     purpose: Literal["production", "test"]
     issued_at: int  # Unix seconds
-    expires_at: int  # Unix seconds
+    expires_at: int  # Unix seconds; still in force then
     tunnel_name: str
     least_grade: Mapping[str, Grade]  # server, client, key_receiver
     reference_values: ReferenceValues
     members: tuple[Member, ...]
     waivers: tuple[Waiver, ...]
+
+    def ended(self, now: int) -> bool:
+        """Tell whether its life is over: `expires_at` is its last second, as a certificate's notAfter is."""
+        return now > self.expires_at
 
     def member_by_settings(self, settings_digest: bytes) -> Member | None:
         """Return the member that boots with these settings, if the owner knows one."""

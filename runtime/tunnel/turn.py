@@ -37,7 +37,7 @@ class Turn:
         self.over = False  # nothing is taken any more
         self._loop = loop
         self._on_stalled = on_stalled
-        self.forget = on_forget
+        self._on_forget = on_forget
         self._transport: asyncio.Transport | None = None
         self._ready: deque[Stream] = deque()  # streams with something to send, whose turn comes in order
         self._small: list[Chunk] = []  # frames of this turn to be joined
@@ -94,6 +94,10 @@ class Turn:
         self._ready.append(stream)
         if not self._blocked:
             self._schedule()
+
+    def forget(self, stream: int) -> None:
+        """See `Carrier.forget`."""
+        self._on_forget(stream)
 
     # ------------------------------------------------------------------ for the mux
 

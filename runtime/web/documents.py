@@ -41,7 +41,7 @@ class PublishedDocuments:
         if self._current is None:
             raise UnreachableError("no fleet document yet")
         document = self._current.document
-        if self._clock.now() >= document.expires_at:
+        if document.ended(self._clock.now()):
             message = f"fleet document {document.version} ended at {times.show(document.expires_at)}"
             raise UnreachableError(message)
         return self._current
@@ -104,7 +104,7 @@ class PublishedDocuments:
             raise _refuse(
                 "$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"'
             )
-        if self._clock.now() >= document.expires_at:
+        if document.ended(self._clock.now()):
             raise _refuse("$.expires_at", f"is {times.show(document.expires_at)}, which is past")
         if self._current is not None:
             now = self._current.document

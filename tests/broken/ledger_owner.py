@@ -57,7 +57,7 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="a document that has ended put in force",
         file="runtime/web/documents.py",
-        old="        if self._clock.now() >= document.expires_at:\n            raise _refuse",
+        old="        if document.ended(self._clock.now()):\n            raise _refuse",
         new="        if False:\n            raise _refuse",
         tests=("tests/tunnel/test_document_exchange.py",),
     ),

@@ -45,8 +45,8 @@ BREAKS: tuple[Break, ...] = (
     Break(
         name="a file of secrets that others may read",
         file="infra/publishing.py",
-        old="    if mode & _OTHERS:",
-        new="    if False:",
+        old='    data = private_file.read(path, secret="what authorises you", largest=_LARGEST)',
+        new="    data = path.read_bytes()",
         tests=TESTS,
     ),
 )

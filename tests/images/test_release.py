@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from images import __main__ as command
 from images import lock, manifest, release
@@ -33,19 +32,6 @@ def test_sums_packages_and_a_signed_manifest(tmp_path: Path) -> None:
     assert dsse.open_envelope(envelope, dsse.IMAGE_TYPE, (public,)) == b"{}"
     with pytest.raises(DocumentError):
         dsse.open_envelope(envelope, dsse.FLEET_TYPE, (public,))  # no manifest passes for a fleet document
-
-
-def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "key.pem"
-    path.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    path.chmod(0o600)
-    assert release.load_key(path).public_key() == KEY.public_key()
-    path.chmod(0o640)
-    with pytest.raises(UsageError, match="mode"):
-        release.load_key(path)
-    path.write_text("no key")
-    with pytest.raises(UsageError):
-        release.load_key(path)
 
 
 def test_bakes_are_compared_byte_for_byte(tmp_path: Path) -> None:

@@ -131,10 +131,9 @@ class Change:
         )
 
     async def _wait(self, up: Up) -> None:
-        drain = f"{_drain_s(up):g}"
-        self._say(f"until nobody remembers generation 1: tunnel-fleet wait --drain {drain}")
+        self._say("until nobody remembers generation 1: tunnel-fleet wait")
         await provision.fleet_command(
-            "wait", "--in", str(up.folder / "outputs.json"), "--drain", drain,
+            "wait", "--in", str(up.folder / "outputs.json"),
             "--resolver", f"127.0.0.1:{self.fleet.made.ports.dns}", "--timeout", "60",
         )  # fmt: skip
 

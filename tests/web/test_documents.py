@@ -125,6 +125,21 @@ def test_an_expired_document_is_none_and_a_clock_turned_back_does_not_revive_it(
     assert clock.trusted.now() == NOW + 15 * DAY - 3600  # the second document's issue time
 
 
+def test_the_last_second_of_a_document_counts(payload: Callable[..., bytes]) -> None:
+    """As the verifier has it, which is what peers are refused by."""
+    end = NOW - 3600 + 14 * DAY
+    clock = Clock()
+    of = documents(clock)
+    clock.wall = end
+    assert of.accept(signed(payload(1)))
+    assert in_force(of) == 1
+    clock.wall = end + 1
+    with pytest.raises(UnreachableError, match="fleet document 1 ended at"):
+        of.current()
+    with pytest.raises(DocumentError, match="which is past"):
+        documents(clock).accept(signed(payload(1)))
+
+
 # -- URLs -----------------------------------------------------------------------------------------------
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -89,8 +89,9 @@ def read(data: bytes) -> Collected | Evidence:
 
 def _bound(value: Any) -> Bound:
     """Return what a file's evidence was asked for. Raises: MalformedError and what its reader catches."""
-    kind = value.get("kind") if isinstance(value, dict) else None
-    if kind not in (KIND, OWNER_KIND) or set(value) != (_MEMBERS if kind == KIND else _OWNER_MEMBERS):
+    found = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    kind = found.get("kind")
+    if kind not in (KIND, OWNER_KIND) or found.keys() != (_MEMBERS if kind == KIND else _OWNER_MEMBERS):
         want = f'"{KIND}" or "{OWNER_KIND}", with the members of that kind'
         raise MalformedError(_WHAT, f'is neither evidence nor an object whose "kind" is {want}')
     spki = base64.b64decode(value["spki"], validate=True)

@@ -23,6 +23,7 @@ from runtime.commands.evidence.examine import Challenge, Examination
 from runtime.commands.evidence.files import Collected
 from runtime.documents import dsse, fleet, times
 from runtime.errors import UsageError
+from runtime.keys import owner_key
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--document", metavar="FILE", help="the signed fleet document: appraise against it")
     parser.add_argument(
-        "--owner-key", action="append", default=[], metavar="HEX", help="the owner's public key"
+        "--owner-key",
+        action="append",
+        default=[],
+        metavar=owner_key.PUBLIC_FORM,
+        help=owner_key.PUBLIC_HELP,
     )
     parser.add_argument("--role", choices=["server", "client"], help="the role in which the machine acts")
     parser.add_argument(
@@ -92,9 +97,9 @@ def _appraise(
         message = "--at is for examining old evidence: a document judges now"
         raise UsageError(message)
     if not options.owner_key or options.role is None:
-        message = "--document wants --owner-key HEX and --role as well"
+        message = "--document wants --owner-key and --role as well"
         raise UsageError(message, hint="tunnel-fleet key new prints the owner's key")
-    keys = tuple(files.sized(text, 32, "--owner-key") for text in options.owner_key)
+    keys = tuple(map(owner_key.read_public, options.owner_key))
     payload = dsse.open_envelope(files.load(options.document), dsse.FLEET_TYPE, keys)
     document = fleet.read(payload)
     if not isinstance(found, Collected):

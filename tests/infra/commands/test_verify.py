@@ -13,6 +13,7 @@ import pytest
 from infra import cli
 from tests.localfleet import dns as local_dns
 
+KEY = "ab" * 32
 # Stands for `tunnel`: attests every address but one, and says what it was asked.
 STAND_IN = """
 import json, sys
@@ -40,7 +41,7 @@ async def verify(folder: Path, published: list[dict[str, Any]], *more: str) -> i
     known = {"records": records("192.0.2.1"), "fleetDocument": {"tunnel_name": "tunnel.demo.test"}}
     source.write_text(json.dumps(known))
     async with local_dns.NameServer(published, host="127.0.0.1") as server:
-        arguments = ["verify", "--in", str(source), "--document", "fleet.signed.json", "--owner-key", "ab"]
+        arguments = ["verify", "--in", str(source), "--document", "fleet.signed.json", "--owner-key", KEY]
         arguments += [
             "--resolver",
             f"127.0.0.1:{server.address[1]}",
@@ -57,7 +58,7 @@ async def test_all_are_asked_and_all_are_attested(tmp_path: Path, capsys: pytest
     assert [entry["address"] for entry in answer["addresses"]] == ["192.0.2.1:8443", "[2001:db8::1]:8443"]
     assert answer["addresses"][0]["names"] == ["tunnel.demo.test", "visitors.demo.test"]
     asked = answer["addresses"][0]["answer"]["arguments"]
-    assert asked[:6] == ["verify", "--json", "--document", "fleet.signed.json", "--owner-key", "ab"]
+    assert asked[:6] == ["verify", "--json", "--document", "fleet.signed.json", "--owner-key", KEY]
 
 
 async def test_an_address_that_nobody_planned_is_asked_too(

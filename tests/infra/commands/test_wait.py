@@ -13,9 +13,12 @@ import pytest
 from infra import cli, seen
 from infra.commands import wait
 from infra.seen import NameServer
+from runtime import documents
 from runtime.errors import UnreachableError, UsageError
+from runtime.limits import Limits
 from tests.localfleet import dns as local_dns
 
+EXAMPLES = Path(documents.__file__).parent / "examples"
 NAMES = ("tunnel.demo.test", "visitors.demo.test")
 
 
@@ -77,6 +80,17 @@ async def test_the_command_waits_for_ttl_and_drain(
     assert time.monotonic() - began >= 1.5, "a TTL of 1 s and a drain of 0.5 s"
     answer = json.loads(capsys.readouterr().out)
     assert answer == {"names": list(NAMES), "name_servers": [resolver], "ttl_s": 1, "drain_s": 0.5}
+
+
+def test_the_drain_is_the_longest_that_a_member_grants() -> None:
+    """`--drain` left out: the outputs hold every member's settings, the plan's own limits among them."""
+    told = {name: (EXAMPLES / f"settings-{name}.json").read_text() for name in ("server", "client")}
+    assert wait.longest_drain(outputs("192.0.2.1")) == Limits().drain_s  # a cloud's stack tells of none
+    assert wait.longest_drain(outputs("192.0.2.1") | {"settings": told}) == Limits().drain_s
+    longer = json.loads(told["client"])
+    longer["limits"] = {"drain_s": 240}
+    told["client"] = json.dumps(longer)
+    assert wait.longest_drain(outputs("192.0.2.1") | {"settings": told}) == 240
 
 
 def test_outputs_without_records_are_refused(tmp_path: Path) -> None:
