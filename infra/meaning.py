@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from runtime.documents import times
-from runtime.documents.fleet import FleetDocument, Member
+from runtime.documents.fleet import FleetDocument, Member, Waiver
 from runtime.documents.platform_values import GceReferenceValues, TdxReferenceValues
 from runtime.documents.reference_values import FormatValues, SnpReferenceValues
-from runtime.documents.waivable import WAIVABLE
+from runtime.documents.waivable import CARRY_GRADE, WAIVABLE
 from runtime.errors import Problem
 
 # Which formats' evidence names an instance of this kind, and what has to be listed for a format.
@@ -52,6 +52,7 @@ _IMAGE: Mapping[str, tuple[str, ...]] = MappingProxyType(
 # No manifest foretells these: they hold what a cloud's firmware measured, too.
 _OBSERVED = frozenset({"snp_measurement", "mrtd", "rtmr0", "rtmr1", "rtmr2", "pcr7_sha256", "pcr7_sha384"})
 _HOW = "; no manifest foretells it: `tunnel evidence observe` or a refused machine's console says it"
+_AT_N = "; whoever needs it is grade N"
 _PURPOSE = {
     "production": "for production: hardware roots only",
     "test": "for tests: simulated TEEs and software TPMs pass, at grade T",
@@ -75,7 +76,7 @@ def explain(document: FleetDocument) -> list[str]:
     lines += [
         f"waiver {waiver.name}: check {waiver.check} may fail for "
         f"{'every member' if waiver.member == '*' else waiver.member} until {times.show(waiver.not_after)}, "
-        f"because: {waiver.reason}"
+        f"because: {waiver.reason}{_AT_N if waiver.check in CARRY_GRADE else ''}"
         for waiver in document.waivers
     ]
     return lines
@@ -179,6 +180,13 @@ def doubts(document: FleetDocument) -> list[Problem]:
             found.append(
                 Problem(f"$.waivers[{index}].check", f"{waiver.check} does not exist or cannot be waived")
             )
+        if waiver.check in CARRY_GRADE and not _below(document, waiver):
+            found.append(
+                Problem(
+                    f"$.waivers[{index}].check",
+                    f"{waiver.check} carries the grade: who needs the waiver is N, which least_grade refuses",
+                )
+            )
         if waiver.not_after < document.issued_at:
             found.append(Problem(f"$.waivers[{index}].not_after", "is before the document: it does nothing"))
     for index, image in enumerate(values.images):
@@ -187,6 +195,12 @@ def doubts(document: FleetDocument) -> list[Problem]:
                 Problem(f"$.images[{index}].not_after", f"{image.id} ended before the document begins")
             )
     return found
+
+
+def _below(document: FleetDocument, waiver: Waiver) -> bool:
+    """Tell whether anybody whom the waiver is for may be grade N."""
+    roles = {entry.role for entry in document.members if waiver.member in ("*", entry.name)}
+    return any(document.least_grade[role] in ("N", "T") for role in roles)
 
 
 def _unlisted(document: FleetDocument, name: str) -> Iterator[Problem]:

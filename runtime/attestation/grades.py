@@ -6,6 +6,10 @@ V   the provider's hypervisor; the CPU encrypts the memory. So is a TD whose RTM
     could have run code of its own in the guest's kernel by way of ACPI
 N   the provider's hypervisor, and nothing protects the memory; or nobody at all, under a waiver
 T   a test root, a software TPM, or settings that only the host vouches for
+
+Every letter rests on more than the image's registers: on the firmware (or paravisor) that filled them and on
+the CPU that vouches for it. Where a waiver stands in for one of these (`waivable.CARRY_GRADE`), nothing above
+N is left: any firmware at all can show the registers of our image.
 """
 
 from __future__ import annotations
@@ -15,12 +19,14 @@ from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.documents.fleet import GRADES, FleetDocument, Grade, Role
 
+_IMAGE = "image."  # checks of which image it is: they say nothing of the firmware that names the machine
 
-def of_image(claims: MachineClaims, booted: Booted) -> Grade:
-    """Return who measured what was booted."""
+
+def of_image(claims: MachineClaims, booted: Booted, doubted: frozenset[str]) -> Grade:
+    """Return who measured what was booted; `doubted` are the waived checks of `CARRY_GRADE`."""
     if _test_only(claims):
         return "T"
-    if booted.image is None:
+    if booted.image is None or doubted:
         return "N"
     if claims.paravisor is not None:
         return "P"
@@ -29,10 +35,12 @@ def of_image(claims: MachineClaims, booted: Booted) -> Grade:
     return "V" if claims.snp is not None else "N"
 
 
-def of_instance(claims: MachineClaims) -> Grade:
+def of_instance(claims: MachineClaims, doubted: frozenset[str]) -> Grade:
     """Return who says which machine this is."""
     if _test_only(claims):
         return "T"
+    if any(not check.startswith(_IMAGE) for check in doubted):
+        return "N"
     if claims.paravisor is not None:
         return "P"
     return "V" if claims.snp is not None or claims.tdx is not None else "N"
@@ -43,7 +51,12 @@ def _test_only(claims: MachineClaims) -> bool:
 
 
 def check(
-    findings: Findings, claims: MachineClaims, booted: Booted, role: Role, document: FleetDocument
+    findings: Findings,
+    claims: MachineClaims,
+    booted: Booted,
+    doubted: frozenset[str],
+    role: Role,
+    document: FleetDocument,
 ) -> Grade:
     """Note whether the roots are of hardware, and whether the grade is enough for the role; return it."""
     findings.require(
@@ -55,19 +68,31 @@ def check(
         source="the pinned root",
         remedy='only a fleet document with "purpose": "test" accepts simulated TEEs',
     )
-    grade, least = of_image(claims, booted), document.least_grade[role]
+    grade, least = of_image(claims, booted, doubted), document.least_grade[role]
     findings.require(
         GRADES.index(grade) <= GRADES.index(least),
         "grade.least",
         Reason.GRADE,
         expected=f"at least {least} for a {role}",
-        actual=grade + _why(claims, grade),
+        actual=grade + _why(claims, doubted, grade),
         source="who measured the image",
-        remedy="choose a platform of a better grade, or lower least_grade"
-        + ("; list RTMR0 in firmware for grade H" if claims.tdx is not None and grade == "V" else ""),
+        remedy=_remedy(claims, doubted, grade),
     )
     return grade
 
 
-def _why(claims: MachineClaims, grade: Grade) -> str:
+def _why(claims: MachineClaims, doubted: frozenset[str], grade: Grade) -> str:
+    if doubted:
+        return f" (waived, and so not proven: {', '.join(sorted(doubted))})"
     return " (RTMR0 is not one that the owner listed)" if claims.tdx is not None and grade == "V" else ""
+
+
+def _remedy(claims: MachineClaims, doubted: frozenset[str], grade: Grade) -> str:
+    if doubted:
+        return (
+            "a waiver carries no grade: have the Reference Values name what was found, or lower least_grade"
+        )
+    advice = "choose a platform of a better grade, or lower least_grade"
+    if claims.tdx is not None and grade == "V":
+        return f"{advice}; list RTMR0 in firmware for grade H"
+    return advice

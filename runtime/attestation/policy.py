@@ -28,6 +28,7 @@ from runtime.attestation.model import AttestationResult, Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.documents.fleet import FleetDocument
 from runtime.documents.reference_values import FormatValues
+from runtime.documents.waivable import CARRY_GRADE
 
 
 def appraise(claims: MachineClaims, subject: Subject, document: FleetDocument, now: int) -> AttestationResult:
@@ -39,19 +40,21 @@ def appraise(claims: MachineClaims, subject: Subject, document: FleetDocument, n
     member_policy.check_member(findings, claims, subject)  # 3
     booted = image_policy.check(findings, claims, document, values, now)  # 4
     platform_policy.check(findings, claims, values, now)  # 5
-    grade = grades.check(findings, claims, booted, subject.member.role, document)  # 6
+    waived = waivers.covered(findings.failed(), subject.member, document.waivers, now)
+    doubted = waived & CARRY_GRADE
+    grade = grades.check(findings, claims, booted, doubted, subject.member.role, document)  # 6
     applied = waivers.apply(findings.failed(), subject.member, document.waivers, now)  # 7
     return AttestationResult(
         member=subject.member.name,
         role=subject.member.role,
         format=claims.format,
         grade=grade,
-        instance_grade=grades.of_instance(claims),
+        instance_grade=grades.of_instance(claims, doubted),
         purpose=document.purpose,
         image=None if booted.image is None else booted.image.id,
         instance=member_policy.machine_name(claims).value,
-        statements=statements.statements(claims, subject, booted),
-        not_proven=statements.not_proven(claims, document, booted, grade),
+        statements=statements.statements(claims, subject, booted, doubted),
+        not_proven=statements.not_proven(claims, document, booted, grade, doubted),
         waivers=applied,
         warnings=statements.warnings(claims, document, values, booted, now),
         evidence_sha256=sha256(subject.evidence).digest(),

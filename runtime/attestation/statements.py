@@ -8,7 +8,7 @@ from runtime.attestation.member_policy import Subject, machine_name
 from runtime.attestation.model import Statement
 from runtime.attestation.tees import MachineClaims
 from runtime.documents import times
-from runtime.documents.fleet import FleetDocument, Grade
+from runtime.documents.fleet import GRADES, FleetDocument, Grade
 from runtime.documents.reference_values import FormatValues
 from runtime.documents.waivable import WAIVABLE
 
@@ -17,22 +17,29 @@ _OWNER = "the owner's signature"
 _MEASURED = {
     "P": "not defended against Microsoft: its paravisor, which nobody outside can review, measured the image",
     "V": "not defended against the provider: its hypervisor could have made the measurement of the image up",
-    "N": "not defended against the provider at all: nothing encrypts this machine's memory by the CPU's word",
 }
+_NOTHING_ENCRYPTS = (
+    "not defended against the provider at all: nothing encrypts this machine's memory by the CPU's word"
+)
+_FIRMWARE = ("firmware.measurement", "firmware.date")
 
 
-def statements(claims: MachineClaims, subject: Subject, booted: Booted) -> tuple[Statement, ...]:
-    """Return what was accepted, and who measured or vouches for it."""
+def statements(
+    claims: MachineClaims, subject: Subject, booted: Booted, doubted: frozenset[str]
+) -> tuple[Statement, ...]:
+    """Return what was accepted, and who measured or vouches for it; `doubted`: waived checks below it."""
     test = " (test root)" if claims.simulated else ""
+    said = ", at the word of firmware that passes by a waiver" if doubted.intersection(_FIRMWARE) else ""
+    inside = said if claims.paravisor is not None else ""  # elsewhere no firmware speaks of these
     rows = [("member", subject.member.name, _OWNER), ("role", subject.member.role, _OWNER)]
     rows += _hardware(claims, test)
     if booted.image is not None:
-        rows.append(("image", booted.image.id, f"{_measurer(claims, test)}, named by the owner"))
-    rows.append(("settings", subject.settings_digest.hex(), _settings_source(claims, test)))
+        rows.append(("image", booted.image.id, f"{_measurer(claims, test)}{said}, named by the owner"))
+    rows.append(("settings", subject.settings_digest.hex(), _settings_source(claims, test) + said))
     name = machine_name(claims)
-    rows.append(("machine", f"{name.kind} {name.value}", f"{name.source}{test}"))
+    rows.append(("machine", f"{name.kind} {name.value}", f"{name.source}{test}{inside}"))
     rows += _places(claims, test)
-    rows.append(("connection", subject.binder.hex(), _connection_source(claims, test)))
+    rows.append(("connection", subject.binder.hex(), _connection_source(claims, test) + inside))
     return tuple(Statement(claim=claim, value=value, measured_by=source) for claim, value, source in rows)
 
 
@@ -100,7 +107,11 @@ def _places(claims: MachineClaims, test: str) -> list[tuple[str, str, str]]:
 
 
 def not_proven(
-    claims: MachineClaims, document: FleetDocument, booted: Booted, grade: Grade
+    claims: MachineClaims,
+    document: FleetDocument,
+    booted: Booted,
+    grade: Grade,
+    doubted: frozenset[str],
 ) -> tuple[str, ...]:
     """Return what the evidence leaves open, in plain words."""
     gaps: list[str] = []
@@ -108,13 +119,12 @@ def not_proven(
         gaps.append("that there is any hardware: the TEE is simulated")
     if booted.image is None:
         gaps.append("which image runs: nobody measured it, and a waiver lets it pass")
-    if grade in _MEASURED:
-        gaps.append(_MEASURED[grade])
+    gaps += _doubts(doubted) + _not_defended(claims, grade)
     if grade == "V" and claims.tdx is not None:
         gaps.append("that the host's ACPI tables are harmless: RTMR0 is not one that the owner listed")
     if claims.registers is None and claims.tdx is None and document.purpose == "test":
         gaps.append("the settings: the host wrote their digest, the VM did not")
-    if grades.of_instance(claims) != grade:
+    if GRADES.index(grades.of_instance(claims, doubted)) > GRADES.index(grade):
         gaps.append("which machine this is, by the CPU: the provider's hypervisor names it (grade V)")
     if claims.snp is not None and not claims.snp.revocation_checked:
         gaps.append("that AMD did not revoke the signing key: no revocation list came along")
@@ -123,6 +133,28 @@ def not_proven(
     if claims.paravisor is not None and claims.ak is None:
         gaps.append("that Microsoft certified the attestation key: only the hardware report names it")
     return tuple(gaps)
+
+
+def _not_defended(claims: MachineClaims, grade: Grade) -> list[str]:
+    if grade in _MEASURED:
+        return [_MEASURED[grade]]
+    return [_NOTHING_ENCRYPTS] if grade == "N" and claims.snp is None and claims.tdx is None else []
+
+
+def _doubts(doubted: frozenset[str]) -> list[str]:
+    """Say what a waived check would have carried: without it, nothing above it is known."""
+    gaps: list[str] = []
+    if doubted.intersection(_FIRMWARE):
+        gaps.append(
+            "what measured the image: the firmware is not one that the owner lists or the provider endorses, "
+            "and a waiver lets it pass; image and settings are that firmware's word: list it in firmware"
+        )
+    if cpu := sorted(check for check in doubted if not check.startswith(("image.", "firmware."))):
+        gaps.append(
+            f"that the CPU's own word holds: {', '.join(cpu)} passes by a waiver, and the image rests on it: "
+            "move to an updated host, or have the Reference Values accept what was found"
+        )
+    return gaps
 
 
 def warnings(

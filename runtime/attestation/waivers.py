@@ -7,6 +7,13 @@ from runtime.documents.fleet import Member, Waiver
 from runtime.documents.waivable import WAIVABLE
 
 
+def covered(
+    failed: tuple[Check, ...], member: Member, waivers: tuple[Waiver, ...], now: int
+) -> frozenset[str]:
+    """Return the ids of failed checks that a waiver lets pass: nothing proves what they are about."""
+    return frozenset(check.id for check in failed if _waiver(check, member, waivers, now) is not None)
+
+
 def apply(
     failed: tuple[Check, ...], member: Member, waivers: tuple[Waiver, ...], now: int
 ) -> tuple[AppliedWaiver, ...]:
@@ -14,15 +21,8 @@ def apply(
     applied: list[AppliedWaiver] = []
     refused: list[Check] = []
     for check in failed:
-        waiver = next(
-            (
-                entry
-                for entry in waivers
-                if entry.check == check.id and entry.member in ("*", member.name) and now <= entry.not_after
-            ),
-            None,
-        )
-        if waiver is None or check.id not in WAIVABLE:
+        waiver = _waiver(check, member, waivers, now)
+        if waiver is None:
             refused.append(check)
             continue
         applied.append(
@@ -37,3 +37,16 @@ def apply(
     if refused:
         raise EvidenceRefusedError(refused)
     return tuple(applied)
+
+
+def _waiver(check: Check, member: Member, waivers: tuple[Waiver, ...], now: int) -> Waiver | None:
+    if check.id not in WAIVABLE:
+        return None
+    return next(
+        (
+            entry
+            for entry in waivers
+            if entry.check == check.id and entry.member in ("*", member.name) and now <= entry.not_after
+        ),
+        None,
+    )

@@ -3,6 +3,9 @@
 What says who a peer is, and to whom it speaks, is not on it: signature, chain, binding, settings, member; nor
 what would make the word "confidential" false: debug, migration, VMPL, a revoked key, something booted beside
 the image.
+
+A waiver lets a peer in and proves nothing. Where the grade rests on the check (`CARRY_GRADE`) the peer comes
+in at grade N: what the Reference Values do not know has measured, or vouches for, the image.
 """
 
 from __future__ import annotations
@@ -66,5 +69,31 @@ WAIVABLE: frozenset[str] = frozenset(
         "ak.revocation",
         "nitro.region",
         "gce.zone",
+    }
+)
+
+CARRY_GRADE: frozenset[str] = frozenset(
+    {
+        # which image: the registers that name it
+        "image.measured",
+        "image.pcr4",
+        "image.pcr11",
+        "image.rtmr1",
+        "image.rtmr2",
+        # what measured it: firmware or paravisor, without which registers say what their writer likes
+        "firmware.measurement",
+        "firmware.date",
+        # what vouches for that: the CPU, whose reports are forged where its own firmware is broken
+        "snp.version",
+        "snp.known_weak",
+        "snp.mitigations",
+        "tcb.reported",
+        "tcb.committed",
+        "tcb.launch",
+        "tcb.provisional",
+        "tcb.status",
+        "tcb.advisories",
+        "tcb.evaluation_number",
+        "td.mrseam",
     }
 )

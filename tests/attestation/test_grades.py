@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -100,3 +101,107 @@ def test_rtmr0_is_the_advice_where_it_would_help_and_nowhere_else(
     failed = refused(machine, least, roots=as_hardware(machine.roots))["grade.least"]
     assert ("RTMR0" in failed.actual, "RTMR0" in failed.remedy) == (hint, hint)
     assert failed.actual.startswith(grade)
+
+
+def waive(*checks: str) -> list[dict[str, str]]:
+    """Waivers of these checks for everybody."""
+    return [
+        {
+            "name": f"w{index}",
+            "check": check,
+            "member": "*",
+            "reason": "until the next image",
+            "not_after": "2027-12-31T00:00:00Z",
+        }
+        for index, check in enumerate(checks)
+    ]
+
+
+FIRMWARE = {
+    "aws-snp-nitrotpm": "snp_measurement",
+    "azure-snp": "snp_measurement",
+    "azure-tdx": "mrtd",
+    "gcp-snp": "snp_measurement",
+    "gcp-tdx": "mrtd",
+}
+EVERYBODY = ("server", "client", "key_receiver")
+
+
+@pytest.mark.parametrize(("form", "register"), FIRMWARE.items())
+def test_unknown_firmware_carries_no_grade(
+    platforms: Mapping[str, FakeMachine], form: str, register: str
+) -> None:
+    """Registers are what firmware says was booted: any firmware at all can show those of our image."""
+    machine, best = platforms[form], GRADES[form][0]
+    unlisted: dict[str, Any] = {
+        "firmware": {register: None},
+        "waivers": waive("firmware.measurement"),
+        "purpose": "production",
+    }
+    result = appraise(
+        machine,
+        document(machine, **unlisted, least_grade=dict.fromkeys(EVERYBODY, "N")),
+        roots=as_hardware(machine.roots),
+    )
+    assert (result.grade, result.instance_grade, result.image) == ("N", "N", "test-image")
+    assert any("the firmware is not one that the owner lists" in gap for gap in result.not_proven)
+    said = {row.claim: row.measured_by for row in result.statements}
+    assert "firmware that passes by a waiver" in said["image"]
+    assert ("firmware that passes by a waiver" in said["machine"]) is form.startswith("azure")
+    wanted = document(machine, **unlisted, least_grade=dict.fromkeys(EVERYBODY, best))
+    failed = refused(machine, wanted, roots=as_hardware(machine.roots))
+    assert set(failed) == {"grade.least"}
+    assert "firmware.measurement" in failed["grade.least"].actual
+    assert "Reference Values" in failed["grade.least"].remedy
+    assert (
+        appraise(
+            machine, document(machine, firmware={register: None}, waivers=waive("firmware.measurement"))
+        ).grade
+        == "T"
+    )
+
+
+@pytest.mark.parametrize(("form", "register"), FIRMWARE.items())
+def test_firmware_past_its_date_carries_no_grade(
+    platforms: Mapping[str, FakeMachine], form: str, register: str
+) -> None:
+    machine = platforms[form]
+    old = document(machine, waivers=waive("firmware.date"))
+    for entry in old["firmware"]:
+        if entry["register"] == register:
+            entry["not_after"] = times.show(machine.now - 1)
+    assert appraise(machine, old, roots=as_hardware(machine.roots)).grade == "N"
+
+
+def test_a_cpu_below_the_owners_floor_carries_no_grade(platforms: Mapping[str, FakeMachine]) -> None:
+    snp = platforms["gcp-snp"]
+    floors = {
+        product: floor | {"min_tcb": dict.fromkeys(floor["min_tcb"], 255)}
+        for product, floor in snp.document()["reference_values"]["gcp-snp"]["snp"]["products"].items()
+    }
+    low = document(
+        snp,
+        values={"snp": {"products": floors}},
+        waivers=waive("tcb.reported", "tcb.committed", "tcb.launch"),
+    )
+    tdx = platforms["gcp-tdx"]
+    module = document(tdx, values={"tdx": {"mrseam": ["01" * 48]}}, waivers=waive("td.mrseam"))
+    for machine, fleet in ((snp, low), (tdx, module)):
+        result = appraise(machine, fleet, roots=as_hardware(machine.roots))
+        assert (result.grade, result.instance_grade) == ("N", "N")
+        assert any("the CPU's own word" in gap for gap in result.not_proven)
+
+
+def test_what_no_grade_rests_on_leaves_it_where_it_was(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+    fleet = document(machine, values={"gce": {"zones": ["nowhere-west1-a"]}}, waivers=waive("gce.zone"))
+    result = appraise(machine, fleet, roots=as_hardware(machine.roots))
+    assert ([entry.check for entry in result.waivers], result.grade) == (["gce.zone"], "H")
+
+
+def test_a_waived_image_says_nothing_of_the_machine(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["azure-tdx"]
+    fleet = document(machine, measurements={"pcr4_sha256": "01" * 32}, waivers=waive("image.pcr4"))
+    result = appraise(machine, fleet, roots=as_hardware(machine.roots))
+    assert (result.grade, result.instance_grade) == ("N", "P")
+    assert not any("which machine" in gap or "nothing encrypts" in gap for gap in result.not_proven)

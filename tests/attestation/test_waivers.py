@@ -9,7 +9,7 @@ import pytest
 
 from runtime.documents import times
 from runtime.documents.waivable import WAIVABLE
-from tests.attestation.platforms import appraise, document, refused
+from tests.attestation.platforms import appraise, as_hardware, document, refused
 from tests.fakes import tpm
 from tests.fakes.machines import FakeMachine
 
@@ -59,9 +59,10 @@ def test_a_waiver_of_a_check_that_cannot_be_waived_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("form", "check"), [("azure-snp", "ak.revocation"), ("gcp-tdx", "firmware.measurement")]
+    ("form", "check", "grade"),
+    [("azure-snp", "ak.revocation", "P"), ("gcp-tdx", "firmware.measurement", "N")],
 )
-def test_a_waiver_has_an_end(platforms: Mapping[str, FakeMachine], form: str, check: str) -> None:
+def test_a_waiver_has_an_end(platforms: Mapping[str, FakeMachine], form: str, check: str, grade: str) -> None:
     machine = platforms[form]
     change: dict[str, Any] = (
         {"values": {"azure": {"ak_revocation": "required"}}}
@@ -69,7 +70,8 @@ def test_a_waiver_has_an_end(platforms: Mapping[str, FakeMachine], form: str, ch
         else {"firmware": {"mrtd": None}}
     )
     now = document(machine, waivers=[waiver(check, machine.now)], **change)
-    assert [entry.check for entry in appraise(machine, now).waivers] == [check]
+    result = appraise(machine, now, roots=as_hardware(machine.roots))
+    assert ([entry.check for entry in result.waivers], result.grade) == ([check], grade)
     over = document(machine, waivers=[waiver(check, machine.now - 1)], **change)
     assert set(refused(machine, over)) == {check}
 

@@ -68,6 +68,7 @@ def test_waivers_tests_and_grace_are_said() -> None:
         "has said OutOfDate for at most 9 days",
         "the TDX module is one of 1 listed",
         "waiver w: check tcb.status may fail for every member until 2026-12-01T00:00:00Z",
+        "because: the host is being updated; whoever needs it is grade N",
     ):
         assert words in text, words
 
@@ -143,13 +144,23 @@ def test_one_doubt_each(edit: Callable[[dict[str, Any]], object], words: str) ->
 def test_a_waiver_is_doubted_for_what_it_is_and_a_good_one_is_not() -> None:
     waiver = {"name": "w", "check": "tcb.status", "member": "*", "reason": "the host is being updated"}
 
-    def waived(**changes: str) -> list[str]:
+    def waived(*, least: str = "V", **changes: str) -> list[str]:
         made = waiver | {"not_after": "2027-01-01T00:00:00Z"} | changes
-        told = meaning.doubts(read(lambda document: document["waivers"].append(made)))
+
+        def edit(document: dict[str, Any]) -> None:
+            document["waivers"].append(made)
+            document["least_grade"] = dict.fromkeys(document["least_grade"], least)
+
+        told = meaning.doubts(read(edit))
         return [str(problem) for problem in told if problem.path.startswith("$.waivers")]
 
-    assert waived() == []
-    assert waived(not_after="2026-01-01T00:00:00Z") == [
+    assert waived(check="snp.csp_id") == []
+    assert waived() == [
+        "$.waivers[0].check: tcb.status carries the grade: "
+        "who needs the waiver is N, which least_grade refuses"
+    ]
+    assert waived(least="N") == []
+    assert waived(check="snp.csp_id", not_after="2026-01-01T00:00:00Z") == [
         "$.waivers[0].not_after: is before the document: it does nothing"
     ]
     assert waived(check="snp.vmpl") == ["$.waivers[0].check: snp.vmpl does not exist or cannot be waived"]
