@@ -207,11 +207,6 @@ def advisory(_: FakeMachine, __: FakeAmd) -> Options:
     return _collateral(tcb_info=intel.tcb_info(tcbLevels=[level]))
 
 
-def ccel_without_rtmr0(_: FakeMachine, __: FakeAmd) -> Options:
-    kept = [event_log.record(*entry) for entry in measured_boot.CCEL_RECORDS[1:]]
-    return {"parts": {"ccel": event_log.log(*kept)}}
-
-
 def fewer_selected(_: FakeMachine, __: FakeAmd) -> Options:
     return {"quote": {"selections": (tpm.selection(sorted(QUOTED_REGISTERS - {12})),)}}
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from runtime.attestation.model import Reason
 from runtime.attestation.tees.tdx import reasons
+from tests.attestation import parts_tdx as intel
 from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector
+from tests.fakes import intel as fake_intel
 from tests.fakes import td_machine
 
 
@@ -52,6 +54,49 @@ TDX: tuple[Vector, ...] = (
         how={"roots": "without IntelRoot"},
         also=("collateral.tcb_info.root", "revocation.pck_crl.issuer"),
     ),
+    _tdx("a root that has expired", "chain.dates.root", Reason.EXPIRED, lazy=intel.expired_root),
+    _tdx("a PCK CA that has expired", "chain.dates.intermediate", Reason.EXPIRED, {"ca": {"days": 1}}),
+    _tdx("a PCK CA of another name", "chain.names.intermediate", Reason.CHAIN, lazy=intel.other_ca),
+    _tdx(
+        "a PCK of another name",
+        "chain.names.leaf",
+        Reason.CHAIN,
+        {"pck": {"subject": "Intel SGX PCK"}},
+    ),
+    _tdx(
+        "a PCK CA that may certify authorities",
+        "chain.authority.intermediate",
+        Reason.CHAIN,
+        {"ca": {"path_length": 1}},
+    ),
+    _tdx("a PCK that is an authority", "chain.authority.leaf", Reason.CHAIN, {"pck": {"ca": True}}),
+    _tdx(
+        "a PCK CA that the root did not sign",
+        "chain.signature.intermediate",
+        Reason.CHAIN,
+        {"ca": {"issuer_key": td_machine.OTHER_KEY}},
+    ),
+    _tdx(
+        "a PCK that the CA did not sign",
+        "chain.signature.leaf",
+        Reason.CHAIN,
+        {"pck": {"issuer_key": td_machine.OTHER_KEY}},
+    ),
+    _tdx(
+        "bytes behind the quote that nothing signs",
+        "quote.padding",
+        str(reasons.PADDING),
+        {"trailing": b"\x01"},
+    ),
+    *(
+        _tdx(f"a quoting enclave of another {name}", f"qe.{name}", str(reasons.QE_IDENTITY), {"qe": changed})
+        for name, changed in (
+            ("signer", {"mrsigner": bytes(32)}),
+            ("product", {"prod_id": 1}),
+            ("miscselect", {"miscselect": 1}),
+            ("attributes", {"attributes": bytes([0x31]) + bytes(15)}),
+        )
+    ),
     _tdx("a PCK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_pck),
     _tdx("a PCK that Intel revoked", "revocation.pck_crl", Reason.REVOKED, lazy=parts.revoked_pck),
     _tdx("a PCK CA that Intel revoked", "revocation.root_ca_crl", Reason.REVOKED, lazy=parts.revoked_ca),
@@ -60,6 +105,30 @@ TDX: tuple[Vector, ...] = (
         "revocation.pck_crl.dates",
         Reason.EXPIRED,
         lazy=parts.stale_pck_list,
+    ),
+    _tdx(
+        "a stale list of the root",
+        "revocation.root_ca_crl.dates",
+        Reason.EXPIRED,
+        lazy=intel.stale_root_list,
+    ),
+    _tdx(
+        "a PCK revocation list that the CA did not sign",
+        "revocation.pck_crl.signature",
+        Reason.REVOCATION_UNKNOWN,
+        lazy=intel.unsigned_pck_list,
+    ),
+    _tdx(
+        "a list that the root did not sign",
+        "revocation.root_ca_crl.signature",
+        Reason.REVOCATION_UNKNOWN,
+        lazy=intel.unsigned_root_list,
+    ),
+    _tdx(
+        "a revocation list that came with another CA",
+        "revocation.pck_crl.issuer",
+        Reason.REVOCATION_UNKNOWN,
+        lazy=intel.list_of_another_ca,
     ),
     _tdx(
         "no collateral",
@@ -73,6 +142,40 @@ TDX: tuple[Vector, ...] = (
         str(reasons.COLLATERAL_SIGNATURE),
         lazy=parts.tcb_info_signature,
     ),
+    _tdx(
+        "QE identity that another key signed",
+        "collateral.qe_identity.signature",
+        str(reasons.COLLATERAL_SIGNATURE),
+        lazy=intel.identity_signature,
+    ),
+    *(
+        _tdx(f"{thing} whose signer {what}", f"collateral.{body}.{check}", reason, lazy=lazy)
+        for body, thing in (("tcb_info", "TCB info"), ("qe_identity", "QE identity"))
+        for what, check, reason, lazy in (
+            ("is under another root", "root", Reason.CHAIN, intel.signer_under_another_root(body)),
+            ("has another name", "names.signer", Reason.CHAIN, intel.signer(body, subject="Intel TCB")),
+            ("is an authority", "authority.signer", Reason.CHAIN, intel.signer(body, ca=True)),
+            (
+                "the root did not sign",
+                "signature.signer",
+                Reason.CHAIN,
+                intel.signer(body, issuer_key=td_machine.OTHER_KEY),
+            ),
+            ("has expired", "dates.signer", Reason.EXPIRED, intel.signer(body, days=1)),
+        )
+    ),
+    _tdx(
+        "TCB info for SGX",
+        "collateral.tcb_info.kind",
+        str(reasons.COLLATERAL),
+        lazy=intel.collateral(tcb_info=fake_intel.tcb_info(id="SGX")),
+    ),
+    _tdx(
+        "the identity of SGX' quoting enclave",
+        "collateral.qe_identity.kind",
+        str(reasons.COLLATERAL),
+        lazy=intel.collateral(qe_identity=fake_intel.qe_identity(id="QE")),
+    ),
     _tdx("TCB info that has ended", "collateral.tcb_info.dates", Reason.EXPIRED, lazy=parts.tcb_info_dates),
     _tdx(
         "QE identity that has ended",
@@ -81,6 +184,12 @@ TDX: tuple[Vector, ...] = (
         lazy=parts.qe_identity_dates,
     ),
     _tdx("TCB info of another platform", "collateral.fmspc", str(reasons.COLLATERAL), lazy=parts.other_fmspc),
+    _tdx(
+        "TCB info of another provisioning enclave",
+        "collateral.pce_id",
+        str(reasons.COLLATERAL),
+        lazy=intel.collateral(tcb_info=fake_intel.tcb_info(pceId="0001")),
+    ),
     _tdx(
         "an evaluation number below the floor",
         "tcb.evaluation_number",
@@ -93,6 +202,40 @@ TDX: tuple[Vector, ...] = (
         str(reasons.MODULE),
         {"td": {"mrsignerseam": b"\x01" * 48}},
     ),
+    _tdx(
+        "a TDX module that Intel's TCB info does not know",
+        "module.identity",
+        str(reasons.MODULE),
+        {"td": {"tee_tcb_svn": bytes([6, 5, 3])}},
+    ),
+    _tdx(
+        "a TDX module for development",
+        "module.attributes",
+        str(reasons.MODULE),
+        {"td": {"seam_attributes": b"\x01"}},
+    ),
+    _tdx(
+        "a platform below every TCB level",
+        "tcb.platform",
+        Reason.TCB,
+        lazy=intel.collateral(
+            tcb_info=fake_intel.tcb_info(tcbLevels=[fake_intel.platform_level("UpToDate", pce_svn=14)])
+        ),
+    ),
+    _tdx(
+        "a TDX module below every TCB level",
+        "tcb.module",
+        Reason.TCB,
+        {"td": {"tee_tcb_svn": bytes([1, 1, 3])}},
+    ),
+    _tdx("a quoting enclave below every TCB level", "tcb.qe", Reason.TCB, {"qe": {"isv_svn": 0}}),
+    _tdx(
+        "a TDX module that Intel revoked",
+        "tcb.module.revoked",
+        Reason.REVOKED,
+        {"td": {"tee_tcb_svn": bytes([2, 1, 3])}},
+    ),
+    _tdx("a quoting enclave that Intel revoked", "tcb.qe.revoked", Reason.REVOKED, {"qe": {"isv_svn": 1}}),
     _tdx("TCB out of date", "tcb.status", Reason.TCB, lazy=parts.out_of_date),
     _tdx(
         "TCB revoked, whatever the owner accepts",
@@ -211,7 +354,15 @@ TDX: tuple[Vector, ...] = (
         Reason.MEASUREMENT,
         fleet={"measurements": {"rtmr2": ["01" * 48]}},
     ),
-    _tdx("a log that does not lead to RTMR0", "ccel.rtmr0", "replay", lazy=parts.ccel_without_rtmr0),
+    *(
+        _tdx(
+            f"a log that does not lead to RTMR{rtmr}",
+            f"ccel.rtmr{rtmr}",
+            "replay",
+            lazy=intel.ccel_without(rtmr),
+        )
+        for rtmr in range(3)
+    ),
     _tdx(
         "RTMR3 is zero: no settings were measured",
         "settings.register",

@@ -323,7 +323,8 @@ def gcp_tdx() -> FakeMachine:
 
     def make(binder: bytes, digest: bytes, options: Options) -> Evidence:
         td = _td(options, report_data=binder, rtmr3=settings.register(digest, "sha384"))
-        quote = td_machine.MACHINE.quote(**td)
+        intel_machine = options.get("machine", td_machine.MACHINE)
+        quote = intel_machine.quote(**td)
         return Evidence(
             format="gcp-tdx",
             parts={
