@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +42,23 @@ def test_an_intermediate_may_stand_between() -> None:
     leaf = google.signer(issuer=middle_name, issuer_key=key)
     body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(google.root(), middle))
     assert launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW).svn == 2
+
+
+SHORT = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - breakable, and refused
+
+
+@pytest.mark.parametrize("key", [tpm.ec_key("google tcb middle"), SHORT], ids=["P-256", "RSA of 1024 bits"])
+def test_an_authority_signs_by_rsa_of_2048_bits_at_least(key: Any) -> None:
+    middle_name = tpm_certificates.name("GCE-middle")
+    middle = google.signer(subject=middle_name, key=key.public_key(), ca=True)
+    leaf = google.signer(issuer=middle_name, issuer_key=key)
+    body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(google.root(), middle))
+    assert refused(google.endorsement(body)) == {"launch.issuer.2"}
+
+
+def test_a_signer_s_key_is_no_shorter_than_an_authority_s() -> None:
+    body = google.golden(snp=[ONE], field4=google.signer(key=SHORT.public_key()))
+    assert refused(google.endorsement(body, SHORT)) == {"launch.signature"}
 
 
 @pytest.mark.parametrize(
