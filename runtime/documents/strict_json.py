@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from math import isinf
 from typing import Any, NoReturn
 
@@ -62,12 +63,10 @@ def _check_depth(data: bytes, what: str) -> None:
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen = set[str]()
-        for name, _ in pairs:  # once over them: counting each name lets 64 KiB cost a second
-            if name in seen:
-                message = f"has the name {name!r} twice in one object"
-                raise ValueError(message)
-            seen.add(name)
+        # All are counted in one go: counting each name apart lets 64 KiB cost a second.
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        message = f"has the name {twice!r} twice in one object"
+        raise ValueError(message)
     return result
 
 
