@@ -58,9 +58,39 @@ def test_what_is_no_quote_is_refused(changes: Mapping[str, Any], text: str, offs
     assert refusal.value.offset == offset
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"qualified_signer": bytes(66)},
+        {"qualifying_data": bytes(66)},
+        {"digest": bytes(64)},
+        {"selections": (tpm.selection([0]),) * 16},
+        {"selections": (tpm.selection([0], size=1),)},
+        {"selections": (tpm.selection([0, 23], size=4),)},
+    ],
+)
+def test_the_largest_that_the_specification_allows_is_read(changes: Mapping[str, Any]) -> None:
+    wanted = replace(RIGHT, **changes)
+    found = attest.parse(wanted.message)
+    assert (found.qualified_signer, found.qualifying_data) == (
+        wanted.qualified_signer,
+        wanted.qualifying_data,
+    )
+    assert len(found.selections) == len(changes.get("selections", [VALUES]))
+    assert len(found.pcr_digest) == len(changes.get("digest", bytes(32)))
+
+
+def test_digests_are_of_the_registry_s_sizes() -> None:
+    # TCG Algorithm Registry 1.34, table 3, and FIPS 180-4: numbers that nobody may change.
+    assert attest.DIGEST_BYTES == {0x0004: 20, 0x000B: 32, 0x000C: 48, 0x000D: 64}
+    assert attest.BANK_NAMES == {0x0004: "sha1", 0x000B: "sha256", 0x000C: "sha384", 0x000D: "sha512"}
+
+
 def test_limits_come_before_reading() -> None:
     with pytest.raises(MalformedError, match="want at most 1024"):
         attest.parse(bytes(1025))
+    with pytest.raises(MalformedError, match="magic"):
+        attest.parse(bytes(1024))
 
 
 @given(st.integers(0, len(RIGHT.message) - 1))

@@ -82,6 +82,21 @@ def test_what_is_no_extension_is_refused(data: bytes, text: str) -> None:
         instance.parse(data)
 
 
+def test_the_largest_extension_is_read_and_an_error_has_its_place_in_it() -> None:
+    text = element(0x0C, b"a" * 255)
+    longest = fields(text, element(2, b"\0" + b"\xff" * 8), text, NUMBER, element(0x0C, b"n" * 224), SECURITY)
+    assert len(longest) < 1024
+    found = instance.parse(longest)
+    assert (found.zone, found.project_number) == ("a" * 255, 2**64 - 1)
+    with pytest.raises(MalformedError, match="zone has not the tag") as refused:
+        instance.parse(bytes([0x30, 0x82, 0x03, 0xFC]) + bytes(1020))
+    assert refused.value.offset == 4
+    inner = fields(TEXT, NUMBER, TEXT, NUMBER, TEXT, element(0xA0, element(0x31, b"")))
+    with pytest.raises(MalformedError, match="has not the tag 0x30") as refused:
+        instance.parse(inner)
+    assert refused.value.offset == len(inner) - 2
+
+
 def failed(path: tpm_certificates.FakePath) -> set[str]:
     leaf = x509_path.load(path.ders()[0], "leaf")
     findings = Findings()
