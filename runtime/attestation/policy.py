@@ -35,7 +35,7 @@ def appraise(claims: MachineClaims, subject: Subject, document: FleetDocument, n
     """Return what the owner accepts. Raises: EvidenceRefusedError with every failed check."""
     findings = Findings()
     values = _accepted(findings, claims.format, document)
-    findings.checks += claims.bindings  # 1
+    findings.checks += claims.unbound  # 1
     member_policy.check_settings(findings, claims, subject, document)  # 2
     member_policy.check_member(findings, claims, subject)  # 3
     booted = image_policy.check(findings, claims, document, values, now)  # 4

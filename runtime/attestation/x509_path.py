@@ -19,13 +19,13 @@ from typing import cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
 from runtime.attestation import der_parts, public_keys
-from runtime.attestation.model import Findings, Reason, TrustRoot
+from runtime.attestation.model import Findings, Reason, Text, TrustRoot
 from runtime.attestation.public_keys import PublicKey
 from runtime.documents import times
 from runtime.errors import MalformedError
@@ -42,10 +42,11 @@ _COMMON_NAME = NameOID.COMMON_NAME.dotted_string
 _PSS_SALT_BYTES = 48
 _RSA_BITS = 4096
 
+_PSS_NAME = SignatureAlgorithmOID.RSASSA_PSS.dotted_string
+
 # Ours.
 MAX_CERTIFICATE_SIZE = 16 * 1024  # bytes; AMD's are under 2 KiB
 MAX_CRL_SIZE = 64 * 1024  # bytes; AMD's are under 2 KiB
-_PEM = b"-----BEGIN CERTIFICATE-----"
 # What `cryptography` is known to raise while it reads hostile certificates and lists.
 READ_ERRORS = (
     ValueError,
@@ -76,7 +77,7 @@ class Certificate:
     unrecognised: Mapping[str, bytes]  # dotted OID -> value of extensions that X.509 does not define
     critical: frozenset[str]  # dotted OIDs
     extended_usage: frozenset[str]  # dotted OIDs; empty where it says nothing
-    algorithm: str  # dotted OID of the signature's
+    algorithm: bytes  # of the signature: AlgorithmIdentifier, DER
     tbs: bytes
     signature: bytes
     pss_sha384: bool  # signed with RSASSA-PSS, SHA-384, MGF1 over SHA-384, salt of 48 bytes
@@ -86,23 +87,16 @@ def load(data: bytes, what: str) -> Certificate:
     """Read one certificate, DER or a single PEM block. Raises: MalformedError."""
     if len(data) > MAX_CERTIFICATE_SIZE:
         raise MalformedError(what, f"is {len(data)} bytes, want at most {MAX_CERTIFICATE_SIZE}")
-    if data.count(_PEM) > 1:
-        raise MalformedError(what, "holds several certificates, want one")
-    # AMD gives every VEK the serial number 0, about which `cryptography` warns while loading and again
-    # while reading the serial; nowhere else is this warning silenced. Any other is about a certificate
-    # that AMD did not make.
+    # AMD gives every VEK the serial number 0, about which `cryptography` warns while loading; nowhere else is
+    # this warning silenced. Any other is about a certificate that AMD did not make.
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         try:
-            pem = data.lstrip().startswith(_PEM)
-            found = _read((x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate)(data))
+            der = der_parts.in_der(data)
+            return _read(x509.load_der_x509_certificate(der), der)
         except READ_ERRORS as error:
             raise MalformedError(what, f"is no certificate that can be read: {error}") from error
-    # What no signature covers has one spelling too: the outer frame, and the count of unused bits.
-    if not found.der.endswith(b"\0" + found.signature) or (not pem and found.der != data):
-        raise MalformedError(what, "is not in DER")
-    return found
 
 
 @lru_cache(maxsize=16)
@@ -111,45 +105,49 @@ def load_authority(data: bytes, what: str) -> Certificate:
     return load(data, what)
 
 
-def _read(certificate: x509.Certificate) -> Certificate:
-    key = public_keys.accept(certificate.public_key())
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    tbs, issuer, subject = der_parts.parts(der)
-    extensions = list(certificate.extensions)
-    # By their very types: asking abstract ones takes long.
-    values = {type(extension.value): extension.value for extension in extensions}
-    foreign = [e.value for e in extensions if type(e.value) is x509.UnrecognizedExtension]
-    usages = cast("x509.ExtendedKeyUsage | tuple[()]", values.get(x509.ExtendedKeyUsage, ()))
+def _read(certificate: x509.Certificate, der: bytes) -> Certificate:
+    key, parts = public_keys.accept(certificate.public_key()), der_parts.parts(der)
+    known, foreign = dict[type, x509.ExtensionType](), dict[str, bytes]()
+    critical: list[str] = []
+    for extension in certificate.extensions:  # each is read here, and none comes twice
+        value, name = extension.value, extension.oid.dotted_string
+        if type(value) is x509.UnrecognizedExtension:
+            foreign[name] = value.value
+        known[type(value)] = value
+        if extension.critical:
+            critical.append(name)
+    usages = cast("x509.ExtendedKeyUsage | tuple[()]", known.get(x509.ExtendedKeyUsage, ()))
     return Certificate(
         der=der,
-        serial=certificate.serial_number,
-        subject=subject,
-        issuer=issuer,
-        attributes=tuple(sorted(der_parts.attributes(subject))),
+        serial=parts.serial,
+        subject=parts.subject,
+        issuer=parts.issuer,
+        attributes=tuple(sorted(der_parts.attributes(parts.subject))),
         not_before=int(certificate.not_valid_before_utc.timestamp()),
         not_after=int(certificate.not_valid_after_utc.timestamp()),
         public_key=key,
-        key_usage=cast("x509.KeyUsage | None", values.get(x509.KeyUsage)),
-        basic_constraints=cast("x509.BasicConstraints | None", values.get(x509.BasicConstraints)),
-        unrecognised={value.oid.dotted_string: value.value for value in foreign},
-        critical=frozenset(e.oid.dotted_string for e in extensions if e.critical),
+        key_usage=cast("x509.KeyUsage | None", known.get(x509.KeyUsage)),
+        basic_constraints=cast("x509.BasicConstraints | None", known.get(x509.BasicConstraints)),
+        unrecognised=foreign,
+        critical=frozenset(critical),
         extended_usage=frozenset(oid.dotted_string for oid in usages),
-        algorithm=certificate.signature_algorithm_oid.dotted_string,
-        tbs=tbs,
-        signature=certificate.signature,
-        pss_sha384=_is_pss_sha384(certificate),
+        algorithm=parts.algorithm,
+        tbs=parts.tbs,
+        signature=parts.signature,
+        pss_sha384=_is_pss_sha384(certificate, parts.algorithm),
     )
 
 
-def _is_pss_sha384(signed: x509.Certificate | x509.CertificateRevocationList) -> bool:
+def _is_pss_sha384(signed: x509.Certificate | x509.CertificateRevocationList, algorithm: bytes) -> bool:
     return (
-        signed.signature_algorithm_oid == SignatureAlgorithmOID.RSASSA_PSS
+        der_parts.algorithm_name(algorithm) == _PSS_NAME
         and signed.signature_algorithm_parameters == _PSS
         and isinstance(signed.signature_hash_algorithm, hashes.SHA384)
     )
 
 
-_PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=_PSS_SALT_BYTES)
+_SHA384 = hashes.SHA384()
+_PSS = padding.PSS(mgf=padding.MGF1(_SHA384), salt_length=_PSS_SALT_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,9 +176,10 @@ def pinned(findings: Findings, root: Certificate, roots: tuple[TrustRoot, ...]) 
         found is not None,
         "chain.root",
         Reason.CHAIN,
-        expected=", ".join(f"{known.product} {known.sha256.hex()[:16]}…" for known in roots)
-        or "no root at all",
-        actual=digest.hex()[:16] + "…",
+        expected=lambda: (
+            ", ".join(f"{known.product} {known.sha256.hex()[:16]}…" for known in roots) or "no root at all"
+        ),
+        actual=lambda: digest.hex()[:16] + "…",
         source="SHA-256 of the root certificate",
         remedy="hardware chains to AMD's own root; a simulated TEE is accepted by tests only",
     )
@@ -192,7 +191,9 @@ def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
 
     The pin is over every byte of the root: that it signed itself adds nothing, and is not looked at.
     """
-    _check_names(findings, path, names)
+    _check_name(findings, "root", path.root, path.root, names.root)
+    _check_name(findings, "intermediate", path.intermediate, path.root, names.intermediate)
+    _check_name(findings, "leaf", path.leaf, path.intermediate, names.leaf)
     _check_authority(findings, path)
     _check_signed(findings, "intermediate", path.intermediate, path.root)
     _check_signed(findings, "leaf", path.leaf, path.intermediate)
@@ -201,11 +202,16 @@ def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
             child.not_before <= now <= child.not_after,
             f"chain.dates.{role}",
             Reason.EXPIRED,
-            expected=f"a time from {times.show(child.not_before)} to {times.show(child.not_after)}",
-            actual=times.show(now),
+            expected=validity(child),
+            actual=lambda: times.show(now),
             source=f"the {role} certificate",
             remedy="fetch a current certificate, and look at this machine's clock",
         )
+
+
+def validity(certificate: Certificate) -> Text:
+    """Return how to say when it is valid."""
+    return lambda: f"a time from {times.show(certificate.not_before)} to {times.show(certificate.not_after)}"
 
 
 def _check_signed(findings: Findings, role: str, child: Certificate, parent: Certificate) -> None:
@@ -213,30 +219,26 @@ def _check_signed(findings: Findings, role: str, child: Certificate, parent: Cer
         child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs),
         f"chain.signature.{role}",
         Reason.CHAIN,
-        expected=f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
+        expected=lambda: f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
         actual="one that does not verify" if child.pss_sha384 else "another algorithm",
         source=f"the {role} certificate",
         remedy="fetch the certificate chain of this chip's product line again",
     )
 
 
-def _check_names(findings: Findings, path: Path, names: Names) -> None:
-    for role, certificate, parent, common_name in (
-        ("root", path.root, path.root, names.root),
-        ("intermediate", path.intermediate, path.root, names.intermediate),
-        ("leaf", path.leaf, path.intermediate, names.leaf),
-    ):
-        wanted = tuple(sorted((_AMD_NAME | {_COMMON_NAME: common_name}).items()))
-        findings.require(
-            certificate.attributes == wanted and certificate.issuer == parent.subject,
-            f"chain.names.{role}",
-            Reason.CHAIN,
-            expected=f"AMD's CN={common_name} issued by CN={_common_name(parent)}",
-            actual=f"CN={_common_name(certificate)}"
-            + ("" if certificate.issuer == parent.subject else " issued by another name"),
-            source=f"the {role} certificate",
-            remedy="offer the chain of the chip's own product line and kind of signing key",
-        )
+def _check_name(
+    findings: Findings, role: str, certificate: Certificate, parent: Certificate, cn: str
+) -> None:
+    wanted, issued = sorted((_AMD_NAME | {_COMMON_NAME: cn}).items()), certificate.issuer == parent.subject
+    findings.require(
+        certificate.attributes == tuple(wanted) and issued,
+        f"chain.names.{role}",
+        Reason.CHAIN,
+        expected=lambda: f"AMD's CN={cn} issued by CN={_common_name(parent)}",
+        actual=lambda: f"CN={_common_name(certificate)}" + ("" if issued else " issued by another name"),
+        source=f"the {role} certificate",
+        remedy="offer the chain of the chip's own product line and kind of signing key",
+    )
 
 
 def _check_authority(findings: Findings, path: Path) -> None:
@@ -290,7 +292,7 @@ def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
     if not isinstance(key, rsa.RSAPublicKey):
         return False
     try:
-        key.verify(signature, message, _PSS, hashes.SHA384())
+        key.verify(signature, message, _PSS, _SHA384)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -320,6 +322,7 @@ class RevocationList:
     next_update: int  # Unix seconds
     serials: Serials
     critical: bool  # it has a critical extension: a delta list, or one of part of the certificates
+    algorithm: bytes  # of the signature: AlgorithmIdentifier, DER
     tbs: bytes
     signature: bytes
     pss_sha384: bool
@@ -333,19 +336,16 @@ def load_crl(data: bytes) -> RevocationList:
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         try:
-            found = _read_crl(x509.load_der_x509_crl(data), data)
+            return _read_crl(x509.load_der_x509_crl(data), data)
         except READ_ERRORS as error:
             raise MalformedError(what, f"cannot be read: {error}") from error
-    if not data.endswith(b"\0" + found.signature):
-        raise MalformedError(what, "is not in DER")
-    return found
 
 
 def _read_crl(crl: x509.CertificateRevocationList, der: bytes) -> RevocationList:
     following = crl.next_update_utc
     if following is None:
         raise ValueError("does not say when the next one comes")
-    tbs, issuer = der_parts.list_parts(der)
+    tbs, algorithm, issuer, signature = der_parts.list_parts(der)
     return RevocationList(
         issuer=issuer,
         this_update=int(crl.last_update_utc.timestamp()),
@@ -353,8 +353,9 @@ def _read_crl(crl: x509.CertificateRevocationList, der: bytes) -> RevocationList
         serials=Serials(crl),
         critical=any(extension.critical for extension in crl.extensions),
         tbs=tbs,
-        signature=crl.signature,
-        pss_sha384=_is_pss_sha384(crl),
+        signature=signature,
+        algorithm=algorithm,
+        pss_sha384=_is_pss_sha384(crl, algorithm),
     )
 
 
@@ -371,7 +372,7 @@ def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: i
         and verifies(root.public_key, crl.signature, crl.tbs),
         "revocation.signature",
         Reason.REVOCATION_UNKNOWN,
-        expected=f"a complete list signed by {_common_name(root)!r}",
+        expected=lambda: f"a complete list signed by {_common_name(root)!r}",
         actual="another list",
         source=source,
         remedy="fetch the revocation list of the chip's product line",
@@ -380,8 +381,10 @@ def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: i
         crl.this_update <= now < crl.next_update,
         "revocation.dates",
         Reason.REVOCATION_UNKNOWN,
-        expected=f"a time from {times.show(crl.this_update)} and before {times.show(crl.next_update)}",
-        actual=times.show(now),
+        expected=lambda: (
+            f"a time from {times.show(crl.this_update)} and before {times.show(crl.next_update)}"
+        ),
+        actual=lambda: times.show(now),
         source=source,
         remedy="fetch a current revocation list, and look at this machine's clock",
     )

@@ -74,7 +74,6 @@ class Scene:
         try:
             verifier.appraise(self.request())
         except EvidenceRefusedError as error:
-            assert not any(check.ok for check in error.checks)
             assert len({check.id for check in error.checks}) == len(error.checks)
             return {check.id for check in error.checks}
         message = "accepted"

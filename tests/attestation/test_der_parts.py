@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.attestation import der_parts
+from runtime.attestation.der_parts import Parts
 from tests.fakes import intel, nitro, tpm, tpm_certificates
+from tests.fakes.tpm_certificates import element
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -24,8 +27,11 @@ def name(texts: list[str]) -> x509.Name:
 
 def agree(der: bytes) -> None:
     found = x509.load_der_x509_certificate(der)
-    wanted = (found.tbs_certificate_bytes, found.issuer.public_bytes(), found.subject.public_bytes())
-    assert der_parts.parts(der) == wanted
+    cut = der_parts.parts(der)
+    assert cut.tbs == found.tbs_certificate_bytes
+    assert (cut.issuer, cut.subject) == (found.issuer.public_bytes(), found.subject.public_bytes())
+    assert (cut.serial, cut.signature) == (found.serial_number, found.signature)
+    assert der_parts.algorithm_name(cut.algorithm) == found.signature_algorithm_oid.dotted_string
     for name in (found.issuer, found.subject):
         said = [(entry.oid.dotted_string, entry.value) for entry in name]
         assert der_parts.attributes(name.public_bytes()) == said
@@ -33,7 +39,10 @@ def agree(der: bytes) -> None:
 
 def agree_on_a_list(der: bytes) -> None:
     found = x509.load_der_x509_crl(der)
-    assert der_parts.list_parts(der) == (found.tbs_certlist_bytes, found.issuer.public_bytes())
+    tbs, algorithm, issuer, signature = der_parts.list_parts(der)
+    assert (tbs, issuer) == (found.tbs_certlist_bytes, found.issuer.public_bytes())
+    assert der_parts.algorithm_name(algorithm) == found.signature_algorithm_oid.dotted_string
+    assert signature == found.signature
 
 
 @given(
@@ -66,10 +75,11 @@ def test_the_vendors_certificates() -> None:
 @pytest.mark.parametrize("version", [True, False])
 def test_a_certificate_of_version_1_names_no_version(version: bool) -> None:
     numbers = b"\xa0\3\2\1\2" if version else b""
-    body = numbers + b"\2\1\7" + b"\x30\0" + b"\x30\2\5\0" + b"\x30\0" + b"\x30\3\4\1\1"
-    tbs = bytes([0x30, len(body)]) + body
-    der = bytes([0x30, len(tbs)]) + tbs
-    assert der_parts.parts(der) == (tbs, b"\x30\2\5\0", b"\x30\3\4\1\1")
+    algorithm, issuer, subject = b"\x30\2\6\0", b"\x30\2\5\0", b"\x30\3\4\1\1"
+    tbs = element(0x30, numbers + b"\2\1\xf9" + algorithm + issuer + b"\x30\0" + subject)
+    der = element(0x30, tbs + algorithm + b"\3\2\0\5")
+    wanted = Parts(tbs=tbs, serial=-7, algorithm=algorithm, issuer=issuer, subject=subject, signature=b"\5")
+    assert der_parts.parts(der) == wanted
 
 
 @given(
@@ -88,9 +98,28 @@ def test_lists_of_any_length(issuer: list[str], serials: list[int]) -> None:
 
 
 def test_a_list_of_version_1_names_no_version() -> None:
-    body = b"\x30\0" + b"\x30\2\5\0" + b"\x17\0"
-    tbs = bytes([0x30, len(body)]) + body
-    assert der_parts.list_parts(bytes([0x30, len(tbs)]) + tbs) == (tbs, b"\x30\2\5\0")
+    tbs = element(0x30, b"\x30\0" + b"\x30\2\5\0" + b"\x17\0")
+    der = element(0x30, tbs + b"\x30\0" + b"\3\2\0\5")
+    assert der_parts.list_parts(der) == (tbs, b"\x30\0", b"\x30\2\5\0", b"\5")
+
+
+@pytest.mark.parametrize("length", [0, 100, 200, 300])
+def test_the_frame_around_what_is_signed_has_one_spelling(length: int) -> None:
+    algorithm, name, signature = b"\x30\3\6\1\x2a", b"\x30\0", bytes(length) + b"\2"
+    tbs = element(0x30, b"\2\1\7" + algorithm + name + b"\x30\0" + name)
+    content = tbs + algorithm + element(3, b"\0" + signature)
+    assert der_parts.parts(element(0x30, content)).signature == signature
+    for wrong in (
+        element(0x31, content),  # no SEQUENCE
+        element(0x30, tbs + b"\x30\3\6\1\x2b" + element(3, b"\0" + signature)),  # another algorithm
+        element(0x30, tbs + algorithm + element(4, b"\0" + signature)),  # no BIT STRING
+        element(0x30, tbs + algorithm + element(3, b"\1" + signature)),  # a bit that is not used
+        element(0x30, tbs + algorithm + b"\3\x83" + (length + 2).to_bytes(3, "big") + b"\0" + signature),
+        b"\x30\x83" + len(content).to_bytes(3, "big") + content,  # a longer length
+        element(0x30, content) + b"\0",
+    ):
+        with pytest.raises(ValueError, match="is not in DER, or names another algorithm"):
+            der_parts.parts(wrong)
 
 
 @pytest.mark.parametrize(
@@ -130,4 +159,29 @@ def test_text_that_is_none(kind: int, value: bytes) -> None:
     ],
 )
 def test_object_identifiers(oid: str, spelt: str) -> None:
-    assert der_parts._dotted(bytes.fromhex(oid)) == spelt
+    assert der_parts.dotted(bytes.fromhex(oid)) == spelt
+
+
+def test_a_pem_block_is_what_it_holds() -> None:
+    der = intel.FakeIntel().ca().public_bytes(serialization.Encoding.DER)
+    text = base64.b64encode(der)
+    begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+    for right in (
+        begin + b"\n" + text + b"\n" + end,
+        b" \n" + begin + base64.encodebytes(der).replace(b"\n", b"\r\n") + end + b"\r\n",
+        begin + text + end,
+    ):
+        assert der_parts.in_der(right) == der
+    assert der_parts.in_der(der) is der
+    for wrong, why in (
+        (begin + text + end + begin + text + end, "one PEM block"),
+        (begin + text + end + b"\nmore", "one PEM block"),
+        (begin + text, "one PEM block"),
+        (begin + b"Proc-Type: 4\n\n" + text + end, "base64"),
+        (begin + text[:8] + b" " + text[8:] + end, "base64"),
+        (begin + text[:9] + end, "number of data characters|padding"),
+        (begin + text + b"AA==" * (text[-1:] == b"=") + b"=" + end, "padding|data"),
+        (begin + b"AB==" + end, "bits left over"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            der_parts.in_der(wrong)

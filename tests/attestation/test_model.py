@@ -88,12 +88,12 @@ def test_what_cannot_be_said_is_not_encoded(evidence: Evidence) -> None:
         model.encode(evidence)
 
 
-def check(name: str, reason: Reason, *, ok: bool) -> Check:
-    return Check(id=name, reason=reason, ok=ok, expected="E", actual="A", source="S", remedy="H")
+def check(name: str, reason: Reason) -> Check:
+    return Check(id=name, reason=reason, expected="E", actual="A", source="S", remedy="H")
 
 
 def test_refusal_has_one_aligned_line_per_check_and_pickles() -> None:
-    error = EvidenceRefusedError([check("a", Reason.TCB, ok=False), check("longer", Reason.VMPL, ok=False)])
+    error = EvidenceRefusedError([check("a", Reason.TCB), check("longer", Reason.VMPL)])
     assert str(error).splitlines() == [
         "evidence refused",
         "  a       is A, want E (according to S); hint: H",

@@ -218,7 +218,7 @@ def test_a_list_is_bounded_before_it_is_read(amd: FakeAmd) -> None:
 def test_a_list_has_to_say_when_the_next_one_comes(amd: FakeAmd) -> None:
     data = amd.crl("Genoa")
     tbs = x509.load_der_x509_crl(data).tbs_certlist_bytes
-    content = tbs[der_parts._inside(tbs, 0) :]
+    content = tbs[der_parts._content(tbs, 0)[0] :]
     second = content.rindex(b"\x17\x0d", 0, content.rindex(b"\x17\x0d") + 15)  # the second UTCTime
     shorter = content[:second] + content[second + 15 :]
     body = element(0x30, shorter) + data[4 + len(tbs) :]

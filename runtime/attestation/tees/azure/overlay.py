@@ -50,11 +50,12 @@ class ParavisorClaims:
 
 def check_runtime(findings: Findings, report: HclReport, report_data: bytes) -> None:
     """Note whether the hardware signed this very runtime data. `report_data`: 64, of the signed evidence."""
+    wanted = report.wanted_report_data
     findings.require(
-        compare_digest(report_data, report.wanted_report_data),
+        compare_digest(report_data, wanted),
         "hcl.runtime_data",
         Reason.BINDING,
-        expected=report.wanted_report_data.hex(),
+        expected=wanted.hex(),
         actual=report_data.hex(),
         source="REPORT_DATA that the hardware signed",
         remedy="the runtime data was altered, or is not that of this report: read both from one NV index",

@@ -59,7 +59,7 @@ def parse(data: bytes) -> RuntimeData:
         raise MalformedError(_WHAT, "vm-configuration.tpm-enabled is false, and there is an attestation key")
     return RuntimeData(
         keys=tuple(keys),
-        ak=public.load_jwk(keys[AK_KID], f"{_WHAT} {AK_KID}"),
+        ak=keys[AK_KID],
         vm_unique_id=unique,
         secure_boot=_flag(machine, "secure-boot"),
         console_enabled=_flag(machine, "console-enabled"),
@@ -80,22 +80,22 @@ def _flag(machine: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def _keys(value: object) -> dict[str, dict[str, Any]]:
+def _keys(value: object) -> dict[str, rsa.RSAPublicKey]:
     if not isinstance(value, list):
         raise MalformedError(_WHAT, "keys is no array")
     entries = cast("list[object]", value)
     if not 1 <= len(entries) <= _MAX_KEYS:
         raise MalformedError(_WHAT, f"keys has {len(entries)} entries, want 1 to {_MAX_KEYS}")
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, rsa.RSAPublicKey] = {}
     for index, entry in enumerate(entries):
-        key = _key(_object(entry, f"keys[{index}]"), index)
-        if key["kid"] in found:
-            raise MalformedError(_WHAT, f"keys has {key['kid']} twice")
-        found[key["kid"]] = key
+        kid, key = _key(_object(entry, f"keys[{index}]"), index)
+        if kid in found:
+            raise MalformedError(_WHAT, f"keys has {kid} twice")
+        found[kid] = key
     return found
 
 
-def _key(key: dict[str, Any], index: int) -> dict[str, Any]:
+def _key(key: dict[str, Any], index: int) -> tuple[str, rsa.RSAPublicKey]:
     kid, operations = key.get("kid"), key.get("key_ops")
     if not isinstance(kid, str) or not _KID.fullmatch(kid):
         raise MalformedError(_WHAT, f"keys[{index}].kid is no name of 1 to 64 characters")
@@ -104,8 +104,7 @@ def _key(key: dict[str, Any], index: int) -> dict[str, Any]:
     # Early paravisors wrote "encrypt" for the attestation key too.
     if operations not in (["sign"], ["encrypt"]):
         raise MalformedError(_WHAT, f"{kid}.key_ops is neither ['sign'] nor ['encrypt']")
-    public.load_jwk(key, f"{_WHAT} {kid}")
-    return key
+    return kid, public.load_jwk(key, f"{_WHAT} {kid}")
 
 
 def _user_data(document: Mapping[str, Any]) -> bytes | None:

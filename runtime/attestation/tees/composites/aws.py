@@ -45,7 +45,7 @@ class AwsSnpNitroTpm:
         # 3. ... and both carry the binder, which policy looks at.
         return MachineClaims(
             format=evidence.format,
-            bindings=(*gather.report_binding(snp.report_data, binder), *_bindings(said, binder)),
+            unbound=(*gather.report_binding(snp.report_data, binder), *_unbound(said, binder)),
             snp=snp,
             tdx=None,
             paravisor=None,
@@ -79,7 +79,7 @@ class AwsNitroTpm:
         findings.settle()
         return MachineClaims(
             format=evidence.format,
-            bindings=_bindings(said, binder),
+            unbound=_unbound(said, binder),
             snp=None,
             tdx=None,
             paravisor=None,
@@ -126,10 +126,10 @@ def _check_nonce(findings: Findings, said: NitroClaims, wanted: bytes | None) ->
     )
 
 
-def _bindings(said: NitroClaims, binder: bytes) -> tuple[Check, ...]:
+def _unbound(said: NitroClaims, binder: bytes) -> tuple[Check, ...]:
     findings = Findings()
     gather.bound(findings, "binding.nitro_user_data", said.user_data or b"", binder, _DOCUMENT)
-    return tuple(findings.checks)
+    return findings.failed()
 
 
 def _registers(said: NitroClaims) -> BootRegisters:

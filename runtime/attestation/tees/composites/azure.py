@@ -107,7 +107,7 @@ def _claims(
     parts = [part for part in (snp, td, ak) if part is not None]
     return MachineClaims(
         format=evidence.format,
-        bindings=(),  # the paravisor's user data and quote were held against the binder above
+        unbound=(),  # the paravisor's user data and quote were held against the binder above
         snp=snp,
         tdx=td,
         paravisor=paravisor,

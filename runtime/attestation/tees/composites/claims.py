@@ -1,7 +1,7 @@
 """What evidence of any format says of one machine: the parts that held, each under its own name. Pure.
 
 MachineClaims are made by the composites alone, after every signature, chain and tie between the parts held.
-What they leave to policy: whether the parts carry the binder that was asked for (`bindings`, checks that may
+What they leave to policy: whether the parts carry the binder that was asked for (`unbound`, checks that
 have failed), and every demand of the owner's. A part that a format does not have is None; no rule reads a
 part that is not there as one that passed.
 """
@@ -49,7 +49,7 @@ class MachineClaims:
     """One machine's evidence, all parts of it true. Made by the composites alone."""
 
     format: str
-    bindings: tuple[Check, ...]  # whether each part carries the binder
+    unbound: tuple[Check, ...]  # failed: of the parts that have to carry the binder, and do not
     snp: Claims | None
     tdx: TdxClaims | None
     paravisor: ParavisorClaims | None

@@ -46,7 +46,7 @@ class GcpSnp:
         snp, vtpm, ak = gather.held(findings, snp), gather.held(findings, vtpm), gather.held(findings, ak)
         return MachineClaims(
             format=evidence.format,
-            bindings=gather.report_binding(snp.report_data, binder),
+            unbound=gather.report_binding(snp.report_data, binder),
             snp=snp,
             tdx=None,
             paravisor=None,
@@ -84,7 +84,7 @@ class GcpTdx:
         td, vtpm, ak = gather.held(findings, claims), gather.held(findings, vtpm), gather.held(findings, ak)
         return MachineClaims(
             format=evidence.format,
-            bindings=gather.report_binding(td.report.report_data, binder),
+            unbound=gather.report_binding(td.report.report_data, binder),
             snp=None,
             tdx=td,
             paravisor=None,

@@ -55,7 +55,7 @@ class QemuTpm:
         findings.settle()
         return MachineClaims(
             format=evidence.format,
-            bindings=(),  # the quote was held against the binder above
+            unbound=(),  # the quote was held against the binder above
             snp=None,
             tdx=None,
             paravisor=None,

@@ -25,7 +25,7 @@ class SevSnp:
         snp = gather.held(findings, gather.snp(findings, evidence.parts["snp_report"], evidence, roots, now))
         return MachineClaims(
             format=evidence.format,
-            bindings=gather.report_binding(snp.report_data, binder),
+            unbound=gather.report_binding(snp.report_data, binder),
             snp=snp,
             tdx=None,
             paravisor=None,

@@ -19,7 +19,7 @@ from runtime.errors import MalformedError
 # would cost as much as everything else here.
 _UNSIGNED, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _NULL = 0xF6
-_BREAK = 0xFF
+_BREAK = b"\xff"
 _INDEFINITE_MAP = 0xBF
 _SIZES = {24: 1, 25: 2, 26: 4, 27: 8}  # additional information -> bytes of the argument
 
@@ -75,15 +75,19 @@ class _Reader:
     def _value(
         self, start: int, depth: int
     ) -> int | bytes | str | tuple[Item, ...] | Mapping[int | str, Item] | Tagged | None:
-        initial = self.take(1, "an item")[0]
+        if start == len(self.data):
+            raise self.malformed("ends inside an item: 0 bytes left of 1", start)
+        initial = self.data[start]
+        self.offset = start + 1
         if initial == _NULL:
             return None
         if initial == _INDEFINITE_MAP:
             return self.mapping(None, depth)
-        major = initial >> 5
+        major, argument = initial >> 5, initial & 0x1F
         if major == _SIMPLE:
             raise self.malformed(f"has the simple value or float {initial:#04x}, want null at most", start)
-        argument = self.argument(initial & 0x1F, start)
+        if argument >= 24:
+            argument = self.argument(argument, start)
         if major == _BYTES:
             return self.take(argument, "a byte string")
         if major == _TEXT:
@@ -104,11 +108,9 @@ class _Reader:
         return self.data[start:end]
 
     def argument(self, additional: int, start: int) -> int:
-        if additional < 24:
-            return additional
-        if additional not in _SIZES:
+        size = _SIZES.get(additional)
+        if size is None:
             raise self.malformed(f"has a length of the form {additional}, want a definite one", start)
-        size = _SIZES[additional]
         value = int.from_bytes(self.take(size, "a length or integer"), "big")
         if value < (24 if size == 1 else 1 << (size * 4)):
             raise self.malformed(f"spells {value} in {size} bytes, want the shortest form", start)
@@ -142,7 +144,7 @@ class _Reader:
     def _map_ended(self, size: int | None, count: int) -> bool:
         if size is not None:
             return count == size
-        if self.data[self.offset : self.offset + 1] == bytes([_BREAK]):
+        if self.data.startswith(_BREAK, self.offset):
             self.offset += 1
             return True
         return False

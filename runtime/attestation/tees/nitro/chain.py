@@ -20,7 +20,7 @@ from typing import Literal, TypeGuard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID, SignatureAlgorithmOID
+from cryptography.x509.oid import ExtensionOID
 
 from runtime.attestation import x509_path
 from runtime.attestation.model import Findings, Reason
@@ -30,7 +30,8 @@ from runtime.errors import MalformedError
 
 _SHAPE = frozenset({ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string})
 _COMMON_NAME = "2.5.4.3"
-_ECDSA_SHA384 = SignatureAlgorithmOID.ECDSA_WITH_SHA384.dotted_string
+_ECDSA = ec.ECDSA(hashes.SHA384())
+_ECDSA_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")  # AlgorithmIdentifier, RFC 5758, section 3.2
 # Authorities are the same in every document of an instance, for hours. Their reading and their signatures are
 # functions of their bytes alone, so the last few are remembered: each P-384 signature costs 0.6 ms.
 _REMEMBERED = 64  # certificates; a region's, of some instances
@@ -116,8 +117,8 @@ def _pinned(findings: Findings, root: Certificate, roots: tuple[NitroRoot, ...])
         found is not None,
         "chain.root",
         Reason.CHAIN,
-        expected=", ".join(f"{known.sha256.hex()[:16]}…" for known in roots) or "no root at all",
-        actual=f"{digest.hex()[:16]}…",
+        expected=lambda: ", ".join(f"{known.sha256.hex()[:16]}…" for known in roots) or "no root at all",
+        actual=lambda: f"{digest.hex()[:16]}…",
         source="SHA-256 of the first certificate of cabundle",
         remedy="a document of AWS carries AWS' root first; a simulated one is accepted by tests only",
     )
@@ -130,7 +131,7 @@ def _check_authority(findings: Findings, role: str, ok: bool, certificate: Certi
         f"chain.authority.{role}",
         Reason.CHAIN,
         expected="the key, the CA flags, the path length and the extensions that AWS gives this certificate",
-        actual=f"others, on {_shown(certificate)}",
+        actual=lambda: f"others, on {_shown(certificate)}",
         source=f"the {role} certificate",
         remedy=_REMEDY,
     )
@@ -141,7 +142,7 @@ def _check_issued(findings: Findings, role: str, certificate: Certificate, issue
         certificate.issuer == issuer.subject,
         f"chain.names.{role}",
         Reason.CHAIN,
-        expected=f"issued by {_shown(issuer)}",
+        expected=lambda: f"issued by {_shown(issuer)}",
         actual="issued by another name",
         source=f"the {role} certificate",
         remedy=_REMEDY,
@@ -150,7 +151,7 @@ def _check_issued(findings: Findings, role: str, certificate: Certificate, issue
         _signed_by(issuer.der, certificate.der),
         f"chain.signature.{role}",
         Reason.CHAIN,
-        expected=f"an ECDSA P-384 SHA-384 signature by {_shown(issuer)}",
+        expected=lambda: f"an ECDSA P-384 SHA-384 signature by {_shown(issuer)}",
         actual="one that does not verify, or another algorithm",
         source=f"the {role} certificate",
         remedy=_REMEDY,
@@ -162,8 +163,8 @@ def _check_dates(findings: Findings, role: str, certificate: Certificate, now: i
         certificate.not_before <= now <= certificate.not_after,
         f"chain.dates.{role}",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(certificate.not_before)} to {times.show(certificate.not_after)}",
-        actual=times.show(now),
+        expected=x509_path.validity(certificate),
+        actual=lambda: times.show(now),
         source=f"the {role} certificate",
         remedy="ask the instance for a new document (its leaf lives three hours), and look at this clock",
     )
@@ -213,7 +214,7 @@ def _verifies(key: object, signature: bytes, message: bytes) -> bool:
     if not _is_p384(key):
         return False
     try:
-        key.verify(signature, message, ec.ECDSA(hashes.SHA384()))
+        key.verify(signature, message, _ECDSA)
     except InvalidSignature:
         return False
     return True

@@ -27,6 +27,8 @@ _CONTEXT = "Signature1"  # RFC 9052, section 4.4
 _COMPONENT_BYTES = SIGNATURE_BYTES // 2
 MAX_PAYLOAD_SIZE = 16_384  # bytes: attestation_process.md, section 3.1
 
+_ECDSA = ec.ECDSA(hashes.SHA384())
+
 # Ours.
 MAX_SIZE = MAX_PAYLOAD_SIZE + 256  # bytes; header and signature take about 110
 _WHAT = "Nitro document"
@@ -107,7 +109,7 @@ def signed_by(envelope: Sign1, key: ec.EllipticCurvePublicKey) -> bool:
     r, s = envelope.signature[:_COMPONENT_BYTES], envelope.signature[_COMPONENT_BYTES:]
     signature = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
     try:
-        key.verify(signature, to_be_signed(envelope), ec.ECDSA(hashes.SHA384()))
+        key.verify(signature, to_be_signed(envelope), _ECDSA)
     except InvalidSignature:
         return False
     return True

@@ -165,8 +165,8 @@ def _authenticate(
         not said.unmeasured,
         "document.measured",
         Reason.DEBUG if kind == "enclave" else Reason.MEASUREMENT,
-        expected=f"no zeros in registers {_indexes(document.MEASURED[kind])}",
-        actual=f"zeros in {_indexes(said.unmeasured)}",
+        expected=lambda: f"no zeros in registers {_indexes(document.MEASURED[kind])}",
+        actual=lambda: f"zeros in {_indexes(said.unmeasured)}",
         source=_SOURCE,
         remedy="start the enclave without --debug-mode"
         if kind == "enclave"
@@ -200,8 +200,8 @@ def _check_leaf(findings: Findings, path: Chain, said: Document) -> str:
         leaf.not_before <= said.timestamp_ms // 1000 <= leaf.not_after,
         "document.timestamp.leaf",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(leaf.not_before)} to {times.show(leaf.not_after)}",
-        actual=_moment(said),
+        expected=x509_path.validity(leaf),
+        actual=lambda: _moment(said),
         source=_SOURCE,
         remedy="the document was not made while its certificate was valid: ask for a new one",
     )

@@ -59,6 +59,7 @@ PLATFORM_BITS: Mapping[str, int] = MappingProxyType(
 
 _SIGNERS: Mapping[int, Literal["vcek", "vlek"]] = MappingProxyType({0: "vcek", 1: "vlek"})
 _ECDSA_P384_SHA384 = 1  # SIGNATURE_ALGO, table 139
+_ECDSA = ec.ECDSA(hashes.SHA384())
 _COORDINATE_BYTES = 72  # R and S: little-endian, the upper 24 bytes zero
 _P384_BYTES = 48
 _WHAT = "SNP report"
@@ -209,7 +210,7 @@ def signed_by(report: Report, key: ec.EllipticCurvePublicKey) -> bool:
     if not isinstance(key.curve, ec.SECP384R1):
         return False
     try:
-        key.verify(encode_dss_signature(report.r, report.s), report.signed, ec.ECDSA(hashes.SHA384()))
+        key.verify(encode_dss_signature(report.r, report.s), report.signed, _ECDSA)
     except InvalidSignature:
         return False
     return True

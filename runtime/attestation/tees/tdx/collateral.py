@@ -42,6 +42,9 @@ class Collateral:
     root_ca_crl: bytes  # DER
 
 
+_NAMES = {part.name for part in fields(Collateral)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedCollateral:
     """What Intel says, after its signatures were looked at; None where nothing may be read."""
@@ -57,10 +60,9 @@ def parse(data: bytes) -> Collateral:
     if len(data) > MAX_COLLATERAL_SIZE:
         raise MalformedError(_WHAT, f"is {len(data)} bytes, want at most {MAX_COLLATERAL_SIZE}")
     value = tcb_info.read_json(data, _WHAT)
-    names = {part.name for part in fields(Collateral)}
-    if not isinstance(value, dict) or set(value) - _KNOWN_BUT_UNUSED != names:
-        raise MalformedError(_WHAT, f"is not an object of {', '.join(sorted(names))}")
-    return Collateral(**{name: _part(name, value[name]) for name in names})
+    if not isinstance(value, dict) or set(value) - _KNOWN_BUT_UNUSED != _NAMES:
+        raise MalformedError(_WHAT, f"is not an object of {', '.join(sorted(_NAMES))}")
+    return Collateral(**{name: _part(name, value[name]) for name in _NAMES})
 
 
 def _part(name: str, value: Any) -> bytes:
@@ -158,7 +160,7 @@ def _open(findings: Findings, name: str, body: bytes, signature: bytes, signer: 
         quote.verifies(signer.certificate.public_key, signature, body),
         f"collateral.{name}.signature",
         COLLATERAL_SIGNATURE,
-        expected=f"an ECDSA P-256 signature by {pck.common_name(signer.certificate)!r}",
+        expected=lambda: f"an ECDSA P-256 signature by {pck.common_name(signer.certificate)!r}",
         actual="one that does not verify",
         source=f"the signature over the bytes of {name}",
         remedy="the collateral was altered or re-encoded: fetch it again and keep its bytes",
@@ -184,8 +186,8 @@ def _check_dates(findings: Findings, name: str, issued: int, next_update: int, n
         issued <= now < next_update,
         f"collateral.{name}.dates",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(issued)} and before {times.show(next_update)}",
-        actual=times.show(now),
+        expected=lambda: f"a time from {times.show(issued)} and before {times.show(next_update)}",
+        actual=lambda: times.show(now),
         source=f"Intel's {name}",
         remedy="fetch current collateral, and look at this machine's clock",
     )
@@ -205,8 +207,8 @@ def _check_crl_issuer(
         and issuer.public_key == chain.ca.public_key,
         "revocation.pck_crl.issuer",
         Reason.REVOCATION_UNKNOWN,
-        expected=f"the quote's own CA ({pck.common_name(chain.ca)!r}) under the pinned root",
-        actual=repr(pck.common_name(issuer)),
+        expected=lambda: f"the quote's own CA ({pck.common_name(chain.ca)!r}) under the pinned root",
+        actual=lambda: repr(pck.common_name(issuer)),
         source="the issuer chain of the PCK revocation list",
         remedy="fetch the revocation list of the CA that issued this PCK: platform or processor",
     )
@@ -222,12 +224,10 @@ def _check_crl(
 ) -> RevocationList:
     crl = x509_path.load_crl(data)
     findings.require(
-        crl.issuer == issuer.subject
-        and not crl.critical
-        and pck.is_signed_by(data, crl.tbs, crl.signature, issuer),
+        crl.issuer == issuer.subject and not crl.critical and pck.is_signed_by(crl, issuer),
         f"revocation.{name}.signature",
         Reason.REVOCATION_UNKNOWN,
-        expected=f"a complete list signed by {pck.common_name(issuer)!r}",
+        expected=lambda: f"a complete list signed by {pck.common_name(issuer)!r}",
         actual="another list",
         source=f"the revocation list {name}",
         remedy="fetch the revocation list again",
@@ -236,8 +236,10 @@ def _check_crl(
         crl.this_update <= now < crl.next_update,
         f"revocation.{name}.dates",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(crl.this_update)} and before {times.show(crl.next_update)}",
-        actual=times.show(now),
+        expected=lambda: (
+            f"a time from {times.show(crl.this_update)} and before {times.show(crl.next_update)}"
+        ),
+        actual=lambda: times.show(now),
         source=f"the revocation list {name}",
         remedy="fetch a current revocation list, and look at this machine's clock",
     )
@@ -246,9 +248,13 @@ def _check_crl(
         not revoked,
         f"revocation.{name}",
         Reason.REVOKED,
-        expected="no entry for " + ", ".join(sorted({pck.common_name(entry) for entry in subjects})),
-        actual="an entry for " + ", ".join(sorted({pck.common_name(entry) for entry in revoked})),
+        expected=lambda: "no entry for " + _names(subjects),
+        actual=lambda: "an entry for " + _names(revoked),
         source=f"the revocation list {name}",
         remedy="Intel revoked this certificate: the platform needs a TCB recovery or replacement",
     )
     return crl
+
+
+def _names(certificates: list[Certificate]) -> str:
+    return ", ".join(sorted({pck.common_name(entry) for entry in certificates}))

@@ -28,6 +28,7 @@ QE_REPORT_BYTES = 384
 SIGNATURE_BYTES = 64  # R ‖ S of P-256
 KEY_BYTES = 64  # X ‖ Y of P-256
 
+_ECDSA = ec.ECDSA(hashes.SHA256())
 _ECDSA_P256 = 2  # attestation key type
 _TDX = 0x81  # TEE type
 _BODY_TYPES = {2: TD10_BYTES, 3: TD15_BYTES}  # A.4.2; 1 is an SGX enclave report
@@ -213,7 +214,7 @@ def verifies(key: object, signature: bytes, message: bytes) -> bool:
         return False
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     try:
-        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+        key.verify(encode_dss_signature(r, s), message, _ECDSA)
     except InvalidSignature:
         return False
     return True

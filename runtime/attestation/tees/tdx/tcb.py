@@ -7,7 +7,7 @@ the lowest level. The status of the whole is the union of what is wrong with its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from runtime.attestation.model import Findings, Reason
@@ -104,13 +104,13 @@ def check_levels(
 ) -> TcbClaims | None:
     """Note whether each part reaches a level that is not revoked; return what the levels mean."""
     platform = _platform(report, pck, info)
-    _reached(findings, "tcb.platform", platform, f"PCESVN {pck.pce_svn}, SVNs {_svns(pck, report)}")
+    _reached(findings, "tcb.platform", platform, lambda: _svns(pck, report))
     newer = None
     if module is not None and module.levels:
         newer = _first(module.levels, report.tee_tcb_svn[_MODULE_SVN])
-        _reached(findings, "tcb.module", newer, f"module SVN {report.tee_tcb_svn[_MODULE_SVN]}")
+        _reached(findings, "tcb.module", newer, lambda: f"module SVN {report.tee_tcb_svn[_MODULE_SVN]}")
     enclave = _first(identity.levels, qe.isv_svn)
-    _reached(findings, "tcb.qe", enclave, f"ISVSVN {qe.isv_svn}")
+    _reached(findings, "tcb.qe", enclave, lambda: f"ISVSVN {qe.isv_svn}")
     if platform is None or enclave is None or (newer is None and report.tee_tcb_svn[_MODULE_MAJOR] != 0):
         return None
     parts = [part for part in (platform, newer, enclave) if part is not None]
@@ -166,13 +166,13 @@ def _first(levels: tuple[SvnLevel, ...], svn: int) -> Verdict | None:
     return next((level.verdict for level in levels if svn >= level.isv_svn), None)
 
 
-def _reached(findings: Findings, check: str, verdict: Verdict | None, actual: str) -> None:
+def _reached(findings: Findings, check: str, verdict: Verdict | None, found: Callable[[], str]) -> None:
     findings.require(
         verdict is not None,
         check,
         Reason.TCB,
         expected="a TCB level that Intel lists",
-        actual=f"below all of them ({actual})",
+        actual=lambda: f"below all of them ({found()})",
         source=_SOURCE,
         remedy="firmware, microcode or the TDX module is too old for any level: update the host",
     )
@@ -182,14 +182,14 @@ def _reached(findings: Findings, check: str, verdict: Verdict | None, actual: st
             f"{check}.revoked",
             Reason.REVOKED,
             expected="a TCB level that Intel has not revoked",
-            actual=f"revoked ({actual})",
+            actual=lambda: f"revoked ({found()})",
             source=_SOURCE,
             remedy="keys of this TCB level are known to be broken: update the host and collect a new quote",
         )
 
 
 def _svns(pck: PckClaims, report: TdReport) -> str:
-    return f"{bytes(pck.components).hex()} and {report.tee_tcb_svn.hex()}"
+    return f"PCESVN {pck.pce_svn}, SVNs {bytes(pck.components).hex()} and {report.tee_tcb_svn.hex()}"
 
 
 def _masked(value: bytes, mask: bytes) -> bytes:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from runtime.errors import MalformedError
@@ -36,6 +37,9 @@ class TcbStatus(StrEnum):
     OUT_OF_DATE = "OutOfDate"
     OUT_OF_DATE_CONFIGURATION_NEEDED = "OutOfDateConfigurationNeeded"
     REVOKED = "Revoked"
+
+
+_STATUSES: Mapping[str, TcbStatus] = MappingProxyType({str(status): status for status in TcbStatus})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +113,7 @@ class QeIdentity:
 def read_json(data: bytes, what: str) -> Any:
     """Read JSON whose size the caller has bounded: no name twice, no NaN. Raises: MalformedError."""
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_pairs, parse_constant=_refuse)
+        return _JSON.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedError(what, "is not UTF-8", offset=error.start) from error
     except json.JSONDecodeError as error:
@@ -129,6 +133,9 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _refuse(text: str) -> Any:
     message = f"has the number {text}, which JSON does not know"
     raise ValueError(message)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_refuse)
 
 
 def kind(value: Any, what: str) -> tuple[str, int]:
@@ -244,20 +251,18 @@ class _Fields:
         found = self.value.get(name)
         if not isinstance(found, list) or len(found) != COMPONENTS:
             raise self.fail(name, f"a list of {COMPONENTS}")
-        svns: list[int] = []
-        for index, entry in enumerate(found):
-            svn = entry.get("svn") if isinstance(entry, dict) else None
-            if not isinstance(svn, int) or isinstance(svn, bool) or not 0 <= svn <= 0xFF:
-                raise self.fail(f"{name}[{index}].svn", "an integer from 0 to 255")
-            svns.append(svn)
+        svns: list[Any] = [entry.get("svn") if isinstance(entry, dict) else None for entry in found]
+        if set(map(type, svns)) != {int} or min(svns) < 0 or max(svns) > 0xFF:
+            wrong = next(n for n, svn in enumerate(svns) if type(svn) is not int or not 0 <= svn <= 0xFF)
+            raise self.fail(f"{name}[{wrong}].svn", "an integer from 0 to 255")
         return tuple(svns)
 
 
 def _verdict(level: _Fields) -> Verdict:
-    text = level.text("tcbStatus", 64)
-    if text not in list(TcbStatus):
+    status = _STATUSES.get(level.text("tcbStatus", 64))
+    if status is None:
         raise level.fail("tcbStatus", "a status that Intel defines")
-    return Verdict(status=TcbStatus(text), date=level.time("tcbDate"), advisories=level.advisories())
+    return Verdict(status=status, date=level.time("tcbDate"), advisories=level.advisories())
 
 
 def _svn_level(level: _Fields) -> SvnLevel:

@@ -28,11 +28,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation import der_parts, x509_path
+from runtime.attestation.model import Findings, Reason, Text
 from runtime.attestation.tees.tpm import public
 from runtime.attestation.tees.tpm.public import PublicKey
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -42,6 +42,7 @@ MAX_PATH = 4  # certificates
 AIK_USAGE = "2.23.133.8.3"  # tcg-kp-AIKCertificate (TCG EK Credential Profile 2.4, section 4)
 _MIN_RSA_BITS = 2048
 _CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
+_PADDING = padding.PKCS1v15()
 _PKCS1: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
     {
         SignatureAlgorithmOID.RSA_WITH_SHA256.dotted_string: hashes.SHA256(),
@@ -171,8 +172,8 @@ def _pinned(
         found is not None,
         "ak.root",
         Reason.CHAIN,
-        expected=", ".join(f"{known.sha256.hex()[:16]}…" for known in mine) or "no root at all",
-        actual=digest.hex()[:16] + "…",
+        expected=lambda: ", ".join(f"{known.sha256.hex()[:16]}…" for known in mine) or "no root at all",
+        actual=lambda: digest.hex()[:16] + "…",
         source="SHA-256 of the last certificate of the path",
         remedy=f"the path has to end in {vendor}'s own root for virtual TPMs; a simulated one is for tests",
     )
@@ -193,8 +194,8 @@ def _check_names(findings: Findings, path: list[Certificate], shape: _Shape) -> 
         and re.fullmatch(shape.leaf, _name(path[0])) is not None,
         "ak.names",
         Reason.CHAIN,
-        expected=" or ".join(f"{shape.leaf} ← {' ← '.join(names)}" for names in shape.authorities),
-        actual=" ← ".join(_name(entry) or "(none)" for entry in path),
+        expected=lambda: " or ".join(f"{shape.leaf} ← {' ← '.join(names)}" for names in shape.authorities),
+        actual=lambda: " ← ".join(_name(entry) or "(none)" for entry in path),
         source="the certificates of the attestation key",
         remedy="send the path that the vendor issued for this machine's attestation key, leaf first",
     )
@@ -202,10 +203,10 @@ def _check_names(findings: Findings, path: list[Certificate], shape: _Shape) -> 
 
 def _check_signed(findings: Findings, entry: Certificate, issuer: Certificate, depth: int) -> None:
     findings.require(
-        entry.issuer == issuer.subject and _signed(entry, issuer.public_key),
+        entry.issuer == issuer.subject and signed_by(entry, issuer.public_key),
         f"ak.signature.{depth}",
         Reason.CHAIN,
-        expected=f"an RSASSA-PKCS1-v1_5 signature by {_name(issuer)!r}",
+        expected=lambda: f"an RSASSA-PKCS1-v1_5 signature by {_name(issuer)!r}",
         actual="another issuer, algorithm or signature",
         source=_source(entry),
         remedy="fetch the path again: these certificates do not belong together",
@@ -230,23 +231,24 @@ def _check_dates(findings: Findings, entry: Certificate, depth: int, now: int) -
         entry.not_before <= now <= entry.not_after,
         f"ak.dates.{depth}",
         Reason.EXPIRED,
-        expected=f"a time from {times.show(entry.not_before)} to {times.show(entry.not_after)}",
-        actual=times.show(now),
+        expected=x509_path.validity(entry),
+        actual=lambda: times.show(now),
         source=_source(entry),
         remedy="fetch a current certificate, and look at this machine's clock",
     )
 
 
-def _source(entry: Certificate) -> str:
-    return f"the certificate {_name(entry) or '(without a name)'}"
+def _source(entry: Certificate) -> Text:
+    return lambda: f"the certificate {_name(entry) or '(without a name)'}"
 
 
-def _signed(entry: Certificate, key: PublicKey) -> bool:
-    algorithm = _PKCS1.get(entry.algorithm)
+def signed_by(entry: Certificate | RevocationList, key: PublicKey) -> bool:
+    """Tell whether an RSA key signed a certificate or a list, in the way that both vendors do."""
+    algorithm = _PKCS1.get(der_parts.algorithm_name(entry.algorithm))
     if algorithm is None or not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
         return False
     try:
-        key.verify(entry.signature, entry.tbs, padding.PKCS1v15(), algorithm)
+        key.verify(entry.signature, entry.tbs, _PADDING, algorithm)
     except InvalidSignature:
         return False
     return True
@@ -280,12 +282,13 @@ def _is_authority(entry: Certificate, *, below: int) -> bool:
 
 def check_key(findings: Findings, path: AkPath, ak: PublicKey) -> None:
     """Note whether the path's leaf is about this very attestation key."""
+    certified, wanted = public.spki(path.key), public.spki(ak)
     findings.require(
-        public.spki(path.key) == public.spki(ak),
+        certified == wanted,
         "ak.key",
         Reason.BINDING,
-        expected=sha256(public.spki(ak)).hexdigest(),
-        actual=sha256(public.spki(path.key)).hexdigest(),
+        expected=lambda: sha256(wanted).hexdigest(),
+        actual=lambda: sha256(certified).hexdigest(),
         source="SHA-256 of the key in the attestation key's certificate",
         remedy="send the certificate of the key that signs the quotes",
     )

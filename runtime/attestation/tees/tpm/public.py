@@ -67,18 +67,24 @@ def load(data: bytes, what: str) -> PublicKey:
 def accept(key: PublicKey, what: str) -> PublicKey:
     """Return the key if it is of a kind and size accepted here. Raises: MalformedError."""
     if isinstance(key, rsa.RSAPublicKey):
-        return _rsa(key.public_numbers().n, key.public_numbers().e, what)
+        numbers = key.public_numbers()
+        _check_rsa(numbers.n, numbers.e, what)
+        return key
     if not isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
         raise MalformedError(what, f"is on the curve {key.curve.name}, want P-256 or P-384")
     return key
 
 
 def _rsa(modulus: int, exponent: int, what: str) -> rsa.RSAPublicKey:
+    _check_rsa(modulus, exponent, what)
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+
+def _check_rsa(modulus: int, exponent: int, what: str) -> None:
     if modulus.bit_length() not in _RSA_BITS or not modulus & 1:
         raise MalformedError(what, f"has a modulus of {modulus.bit_length()} bits, want odd, 2048 to 4096")
     if exponent != _EXPONENT:
         raise MalformedError(what, f"has the exponent {exponent}, want {_EXPONENT}")
-    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

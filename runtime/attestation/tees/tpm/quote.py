@@ -131,8 +131,8 @@ def _check_selection(findings: Findings, message: Quote, demand: QuoteDemand) ->
         len(found) == 1 and found[0].bank == demand.bank and found[0].registers == demand.registers,
         "quote.pcr_selection",
         Reason.MEASUREMENT,
-        expected=_show(demand.bank, demand.registers),
-        actual=", ".join(_show(entry.bank, entry.registers) for entry in found) or "no register",
+        expected=lambda: _show(demand.bank, demand.registers),
+        actual=lambda: ", ".join(_show(entry.bank, entry.registers) for entry in found) or "no register",
         source=_SOURCE,
         remedy="quote exactly these registers of this one bank: fewer hide something, more are not compared",
     )
@@ -160,8 +160,8 @@ def _check_values(findings: Findings, values: PcrValues, demand: QuoteDemand) ->
         values.bank == demand.bank and frozenset(values.values) == demand.registers,
         "quote.pcr_values",
         Reason.MEASUREMENT,
-        expected=_show(demand.bank, demand.registers),
-        actual=_show(values.bank, frozenset(values.values)),
+        expected=lambda: _show(demand.bank, demand.registers),
+        actual=lambda: _show(values.bank, frozenset(values.values)),
         source="the register values that came along",
         remedy="send the values of exactly the registers that were quoted",
     )

@@ -32,6 +32,8 @@ _RSASSA, _ECDSA = 0x0014, 0x0018
 HASHES: Mapping[int, hashes.HashAlgorithm] = MappingProxyType(
     {SHA256: hashes.SHA256(), SHA384: hashes.SHA384(), SHA512: hashes.SHA512()}
 )
+_BY_SIZE = {algorithm.digest_size: number for number, algorithm in HASHES.items()}
+_PKCS1 = padding.PKCS1v15()
 MAX_RSA_BYTES = 512  # RSA-4096
 MAX_COORDINATE_BYTES = 48  # P-384
 _MAX_SIZE = 2 + 2 + 2 + MAX_RSA_BYTES
@@ -81,8 +83,7 @@ def _tpmt(data: bytes) -> Signature:
 
 def hash_of(signature: Signature, pcr_digest: bytes) -> int | None:
     """Return the hash that signature and pcrDigest agree on, None if they do not."""
-    by_size = {algorithm.digest_size: number for number, algorithm in HASHES.items()}
-    found = by_size.get(len(pcr_digest))
+    found = _BY_SIZE.get(len(pcr_digest))
     return found if signature.hash in {None, found} else None
 
 
@@ -93,7 +94,7 @@ def made_by(key: PublicKey, signature: Signature, algorithm: int, message: bytes
         if isinstance(key, rsa.RSAPublicKey):
             if signature.scheme != "rsassa":
                 return False
-            key.verify(signature.value, message, padding.PKCS1v15(), chosen)
+            key.verify(signature.value, message, _PKCS1, chosen)
         else:
             if signature.scheme != "ecdsa":
                 return False
