@@ -36,7 +36,7 @@ _LOOSE: Mapping[str, object] = {
     "provisional_firmware": True,
     "purpose": "test",
 }
-_KEYED: Mapping[str, tuple[str, ...]] = {  # lists of objects, and what names one
+KEYED: Mapping[str, tuple[str, ...]] = {  # lists of objects, and what names one
     "members": ("name",),
     "images": ("id",),
     "firmware": ("format", "register", "value"),
@@ -84,7 +84,7 @@ def _is_reference(path: str) -> bool:
 
 
 def _values(name: str, before: Any, after: Any, path: str) -> Iterator[Change]:
-    if name in _KEYED:
+    if name in KEYED:
         yield from _lists(name, before, after, path)
     elif isinstance(before, dict) and isinstance(after, dict):
         yield from _objects(before, after, path)
@@ -97,7 +97,7 @@ def _values(name: str, before: Any, after: Any, path: str) -> Iterator[Change]:
 
 def _lists(name: str, before: list[Any], after: list[Any], path: str) -> Iterator[Change]:
     def keyed(entries: list[Any]) -> dict[str, Any]:
-        return {" ".join(str(entry[part])[:64] for part in _KEYED[name]): entry for entry in entries}
+        return {" ".join(str(entry[part])[:64] for part in KEYED[name]): entry for entry in entries}
 
     old, new = keyed(before), keyed(after)
     for key in sorted({*old, *new}):

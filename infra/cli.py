@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
         document,
         key,
         local,
+        merge,
         plan,
         preview,
         schema,
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=console.NAME, description="plan, preview and sign a fleet of tunnels"
     )
     verbs = parser.add_subparsers(metavar="VERB", required=True)
-    for verb in (plan, preview, simulate, local, key, document, wait, verify, zone, doctor, schema):
+    for verb in (plan, preview, simulate, local, key, document, merge, wait, verify, zone, doctor, schema):
         verb.add(verbs)
     return parser
 

@@ -58,6 +58,7 @@ PURE = (
     "infra/fields.py",
     "infra/fleet.py",
     "infra/members.py",
+    "infra/merging.py",
     "infra/doctor/*.py",
     "infra/guardrails/images.py",
     "infra/guardrails/machines.py",
