@@ -84,6 +84,8 @@ class Limits:
     # A composite with event log and collateral of every platform stays under this; CCEL alone has 64 KiB.
     evidence_bytes: int = _limit(256 * 1024, 16 * 1024, 256 * 1024, "evidence_too_large")
     control_bytes: int = _limit(64 * 1024, 4096, 64 * 1024, "control_too_large")  # an offer of 256 hostnames
+    # Of messages that wait to be read; above it reading pauses, and a peer that cannot send for long says so.
+    unread_bytes: int = _limit(64 * 1024, 16 * 1024, 1024 * 1024, "send_deadline")
     max_unconfirmed: int = _limit(256, 8, 65_536, "unconfirmed_displaced")
     unconfirmed_per_address: int = _limit(64, 4, 65_536, "unconfirmed_displaced")
     # Evidence older than this says little: a TCB may have been revoked since.

@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # name -> which arguments may be the code
 RAISERS = {
     "PeerError": (0,),
-    "deadline": (1,),
     "refuse": (0, 1),
     "join_refused": (0,),
     "_end": (1,),

@@ -78,7 +78,7 @@ class ProcessAppraiser:
         self._check_room(who)
         self._waiting[who] += 1
         try:
-            async with deadline(self._limits.appraisal_s, "appraisal_deadline", "no appraisal"):
+            async with deadline(self._limits, "appraisal_s", "no appraisal"):
                 return await asyncio.get_running_loop().run_in_executor(
                     self._pool, verifier.appraise, request
                 )

@@ -20,6 +20,7 @@ class ControlChannel:
 
     def __init__(self, transport: ChannelTransport) -> None:
         self.transport = transport
+        transport.confirmed()
         self.peer_address = transport.peer_address
         self.on_frame: MayRelay | None = None  # who takes relay frames; without one they are out of turn
 

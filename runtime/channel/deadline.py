@@ -7,11 +7,13 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from runtime.errors import PeerError
+from runtime.limits import BOUNDS, Limits
 
 
 @contextlib.asynccontextmanager
-async def deadline(seconds: float, code: str, what: str) -> AsyncGenerator[None, None]:
-    """Give what is inside so many seconds. Raises: PeerError(code) when it takes longer."""
+async def deadline(limits: Limits, name: str, what: str) -> AsyncGenerator[None, None]:
+    """Give what is inside the seconds of this limit. Raises: PeerError with its code when it takes longer."""
+    seconds = float(getattr(limits, name))
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
@@ -19,4 +21,4 @@ async def deadline(seconds: float, code: str, what: str) -> AsyncGenerator[None,
     except TimeoutError as error:
         if not limit.expired():  # the kernel's, from inside
             raise
-        raise PeerError(code, f"{what} within {seconds:g} s") from error
+        raise PeerError(BOUNDS[name].code, f"{what} within {seconds:g} s ({name})") from error

@@ -134,7 +134,7 @@ async def _drive(
     """Go through the whole handshake."""
     done = await _carry_out(transport, handshake, part, handshake.start())
     while done is None:
-        async with deadline(limits.message_s, "message_deadline", "the peer said nothing"):
+        async with deadline(limits, "message_s", "the peer said nothing"):
             message = await receive()
         steps = handshake.receive(message)
         if message.kind is Kind.HELLO:
@@ -191,8 +191,7 @@ class _MemberPart:
         )
 
     async def prove(self, binder: bytes) -> bytes:
-        limit = self._party.limits.collect_s
-        async with deadline(limit, "collect_deadline", "the platform gave no evidence"):
+        async with deadline(self._party.limits, "collect_s", "the platform gave no evidence"):
             return model.encode(await self._party.attester.collect(binder))
 
     async def judge(self, step: Appraise | CheckOwner) -> None:

@@ -161,7 +161,7 @@ async def reach(
 
 
 async def _secured(transport: ChannelTransport) -> None:
-    async with deadline(transport.limits.session_tls_s, "session_tls_deadline", "TLS was not done"):
+    async with deadline(transport.limits, "session_tls_s", "TLS was not done"):
         await transport.established()
 
 

@@ -30,7 +30,7 @@ ALPN = b"tunnel-session/1"
 EXPORT_SIZE = 32  # bytes
 _READ_SIZE = 64 * 1024  # bytes per SSL_read
 CLOSE_DEADLINE_S = 1.0
-_MAX_UNREAD = 64  # messages: beyond it reading pauses until the session catches up
+_MESSAGE_COST = 128  # bytes that this side keeps of a message, however small
 
 
 class ChannelTransport(asyncio.Protocol):
@@ -51,6 +51,8 @@ class ChannelTransport(asyncio.Protocol):
         self.limits = limits
         self._decoder = messages.Decoder(limits)
         self._inbox: deque[Message] = deque()
+        self._unread = 0  # bytes of it
+        self._most_unread = 1  # until both confirmed a stranger has one message here, then `unread_bytes`
         self._wake = asyncio.Event()
         self._handshaken = False
         self._aborted = False  # before there was a connection to abort
@@ -98,21 +100,23 @@ class ChannelTransport(asyncio.Protocol):
         """Return the peer's next message. Raises: PeerError when there will be none."""
         while not self._inbox:
             await self._awake()
+        was_full = self._full
         message = self._inbox.popleft()
-        if len(self._inbox) == _MAX_UNREAD - 1:
-            self._pump()  # TLS may hold bytes that were left when the inbox was full
-        if (
-            len(self._inbox) < _MAX_UNREAD
-            and self._transport is not None
-            and not self._transport.is_closing()
-        ):
-            self._transport.resume_reading()
+        self._unread -= _cost(message)
+        if was_full:
+            self._go_on()
         return message
+
+    def confirmed(self) -> None:
+        """Keep `unread_bytes` from here on: the peer is somebody."""
+        was_full, self._most_unread = self._full, self.limits.unread_bytes
+        if was_full:
+            self._go_on()
 
     async def send(self, message: Message) -> None:
         """Send one message, waiting while the peer reads too slowly. Raises: PeerError."""
         try:
-            async with deadline(self.limits.send_s, "send_deadline", "the peer read nothing"):
+            async with deadline(self.limits, "send_s", "the peer read nothing"):
                 await self._writable.wait()
         except PeerError:  # it must not hold us, nor outlive its revocation
             self.abort()
@@ -197,10 +201,9 @@ class ChannelTransport(asyncio.Protocol):
                 self._assert_negotiated()
                 self._handshaken = True
                 self._wake.set()
-            while len(self._inbox) < _MAX_UNREAD:
-                for message in self._decoder.feed(self._connection.recv(_READ_SIZE)):
-                    self._inbox.append(message)
-                    self._wake.set()
+            self._take(b"")  # what was left when the inbox was full
+            while not self._full:
+                self._take(self._connection.recv(_READ_SIZE))
         except SSL.WantReadError:
             self._flush()
         except SSL.ZeroReturnError:
@@ -209,12 +212,27 @@ class ChannelTransport(asyncio.Protocol):
             self._refuse(PeerError("tls", f"TLS failed: {_reason(error)}"))
         except PeerError as error:
             self._refuse(error)
-        if (
-            len(self._inbox) >= _MAX_UNREAD
-            and self._transport is not None
-            and not self._transport.is_closing()
-        ):
+        if self._full and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
+
+    @property
+    def _full(self) -> bool:
+        return self._unread >= self._most_unread
+
+    def _take(self, data: bytes) -> None:
+        """Put messages into the inbox while there is room; the decoder keeps the rest."""
+        for message in () if self._full else self._decoder.feed(data):
+            self._inbox.append(message)
+            self._unread += _cost(message)
+            self._wake.set()
+            if self._full:
+                return
+
+    def _go_on(self) -> None:
+        """There may be room again: first for what TLS and the decoder hold, then for what the kernel does."""
+        self._pump()
+        if not self._full and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _assert_negotiated(self) -> None:
         if self._connection.get_alpn_proto_negotiated() != ALPN:
@@ -272,6 +290,10 @@ async def connect(address: str, port: int, key: BootKey, limits: Limits) -> Chan
         protocol.abort()
         raise
     return protocol
+
+
+def _cost(message: Message) -> int:
+    return len(message.payload) + _MESSAGE_COST
 
 
 def _context(side: Side, key: BootKey) -> SSL.Context:

@@ -28,7 +28,7 @@ class DocumentExchange:
     """One session's."""
 
     def __init__(self, session: Session, documents: Documents, limits: Limits) -> None:
-        self._session, self._documents, self._part_s = session, documents, limits.document_part_s
+        self._session, self._documents, self._limits = session, documents, limits
         self._newer = asyncio.Event()
         self._parts: asyncio.Queue[DocumentPart] = asyncio.Queue(1)
         self._asking = False
@@ -106,7 +106,7 @@ class DocumentExchange:
             ask = DocumentAsk(version=version, offset=len(envelope))
             await self._session.send(session_messages.encode(ask))
             late = "the peer sent no part of its fleet document"
-            async with deadline(self._part_s, "document_part_late", late):
+            async with deadline(self._limits, "document_part_s", late):
                 part = await self._parts.get()
             if (part.version, part.offset) != (ask.version, ask.offset):
                 raise PeerError("malformed", "another part of a document than was asked for")

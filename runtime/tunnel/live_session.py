@@ -92,7 +92,7 @@ class LiveSession:
 
     async def _talk(self) -> None:
         while True:
-            async with deadline(self._limits.silent_s, "silent", "nothing was heard"):
+            async with deadline(self._limits, "silent_s", "nothing was heard"):
                 message = session_messages.decode(await self.session.receive())
             self.heard = time.monotonic()
             await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
@@ -167,5 +167,5 @@ class LiveSession:
                 await self._answer()  # a hostname that the document takes away gets no new stream now
             self._attested.clear()
             await self.session.send(session_messages.encode(AttestAgain(reason=reason)))
-            async with deadline(self._limits.late_s, "attestation_late", "the client did not attest again"):
+            async with deadline(self._limits, "late_s", "the client did not attest again"):
                 await self._attested.wait()

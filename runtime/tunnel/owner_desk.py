@@ -20,13 +20,13 @@ async def attend(channel: ControlChannel, status: TellStatus, limits: Limits) ->
 
     Raises: PeerError (its code says how it ended), MalformedError.
     """
-    async with deadline(limits.owner_visit_s, "owner_visit_over", "an owner stayed for too long"):
+    async with deadline(limits, "owner_visit_s", "an owner stayed for too long"):
         while True:
             await _answer(channel, status, limits)
 
 
 async def _answer(channel: ControlChannel, status: TellStatus, limits: Limits) -> None:
-    async with deadline(limits.owner_idle_s, "owner_silent", "an owner asked nothing"):
+    async with deadline(limits, "owner_idle_s", "an owner asked nothing"):
         message = owner_messages.decode(await channel.receive())
     if not isinstance(message, StatusAsk):
         raise PeerError("out_of_turn", f"{type(message).__name__} is not an owner's to send")

@@ -164,7 +164,7 @@ class TunnelServer:
             log.exception("a session ended by a fault of ours")
 
     async def _establish(self, transport: ChannelTransport) -> Session | OwnerVisit | None:
-        async with deadline(self._limits.session_tls_s, "session_tls_deadline", "no connection was made"):
+        async with deadline(self._limits, "session_tls_s", "no connection was made"):
             await transport.made()
         if self._draining:
             transport.abort()

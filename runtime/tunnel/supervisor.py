@@ -175,7 +175,7 @@ class Supervisor:
 
     async def _once(self) -> None:
         where, started = f"{self.status.address} port {self._port}", time.monotonic()
-        async with deadline(self._limits.session_dial_s, "session_deadline", f"{where} did not answer"):
+        async with deadline(self._limits, "session_dial_s", f"{where} did not answer"):
             wire = await transport.connect(self.status.address, self._port, self._party.key, self._limits)
         try:
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
@@ -196,7 +196,7 @@ class Supervisor:
 
     async def _serve(self, session: Session) -> None:
         door = OwnerDoor(session=session, party=self._party, status=self._tell_status)
-        async with deadline(self._limits.message_s, "message_deadline", "the server sent no data plan"):
+        async with deadline(self._limits, "message_s", "the server sent no data plan"):
             plan = session_messages.decode(await session.receive())
         if not isinstance(plan, DataPlan) or not plan.ports:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")

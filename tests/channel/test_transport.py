@@ -90,6 +90,7 @@ async def test_whoever_reads_slowly_makes_the_sender_wait_and_the_reader_keeps_l
     big = Message(Kind.CONTROL, b"z" * 60_000)
     sent = 0
     async with pair() as (client, server):
+        server.confirmed()
 
         async def flood() -> None:
             nonlocal sent
@@ -103,7 +104,7 @@ async def test_whoever_reads_slowly_makes_the_sender_wait_and_the_reader_keeps_l
             before = sent
             await asyncio.sleep(0.15)
         assert not flooding.done()
-        assert len(server._inbox) < transport._MAX_UNREAD + 8
+        assert sum(len(one.payload) for one in server._inbox) < Limits().unread_bytes + len(big.payload)
         assert sent < 400  # 24 MB: what the kernel's buffers take at most, and not without end
         for _ in range(sent):
             assert await server.receive() == big
@@ -111,6 +112,38 @@ async def test_whoever_reads_slowly_makes_the_sender_wait_and_the_reader_keeps_l
             while sent == before:  # noqa: ASYNC110 - it goes on once somebody reads
                 await asyncio.sleep(0.01)
         flooding.cancel()
+
+
+async def test_messages_of_no_bytes_are_bounded_too() -> None:
+    """One of four bytes on the wire costs this side more, and counts for that."""
+    async with pair() as (client, server):
+        server.confirmed()
+        for _ in range(10_000):
+            client.send_now(Message(Kind.CONTROL, b""))
+        client.send_now(CONTROL)
+        async with asyncio.timeout(20):
+            while not server._full:  # noqa: ASYNC110 - nothing tells a test that bytes arrived
+                await asyncio.sleep(0.01)
+        assert len(server._inbox) <= Limits().unread_bytes // 100
+        for _ in range(10_000):
+            assert await server.receive() == Message(Kind.CONTROL, b"")
+        assert await server.receive() == CONTROL
+
+
+async def test_a_peer_that_takes_no_message_in_time_is_let_go() -> None:
+    """`send_s`: it must not hold whoever sends, nor outlive what was taken from it."""
+    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(40):
+        ours = await transport.connect("127.0.0.1", port, OTHER, Limits(send_s=0.3))
+        frozen = await accepted.get()
+        await frozen.established()
+        with pytest.raises(PeerError) as caught:
+            while True:
+                await ours.send(Message(Kind.EVIDENCE, bytes(256 * 1024)))
+        assert caught.value.code == "send_deadline"
+        assert "send_s" in str(caught.value)
+        await ours.closed
+        frozen.abort()
+        await frozen.closed
 
 
 async def test_what_was_sent_before_the_end_is_still_received() -> None:

@@ -19,7 +19,7 @@ from OpenSSL import SSL
 from runtime.channel import transport
 from runtime.channel.boot_key import BootKey
 from runtime.channel.messages import Kind, Message
-from runtime.channel.transport import ALPN
+from runtime.channel.transport import ALPN, ChannelTransport
 from runtime.errors import PeerError
 from runtime.limits import Limits
 from tests.channel import parties
@@ -229,3 +229,49 @@ async def test_a_server_that_is_no_tls_is_our_error_too(name: str) -> None:
         with pytest.raises(PeerError) as caught:
             await transport.connect("127.0.0.1", server.sockets[0].getsockname()[1], KEY, Limits())
         assert caught.value.code in {"tls", "closed"}
+
+
+# -- what a stranger makes this side hold -------------------------------------------------------------
+
+
+async def waiting_at(peer: ChannelTransport, one: Message) -> int:
+    """Send until the other side takes no more; returns how many messages left."""
+    sent = 0
+
+    async def flood() -> None:
+        nonlocal sent
+        while True:
+            await peer.send(one)
+            sent += 1
+
+    flooding = asyncio.create_task(flood())
+    before = -1
+    while before != sent:
+        before = sent
+        await asyncio.sleep(0.2)
+    flooding.cancel()
+    return sent
+
+
+@pytest.mark.parametrize("one", [Message(Kind.EVIDENCE, bytes(256 * 1024)), Message(Kind.CONFIRM, b"")])
+async def test_until_both_confirmed_one_message_waits_and_the_rest_is_the_senders(one: Message) -> None:
+    """Whoever has shown nothing sends evidence after evidence while this side appraises or collects."""
+    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(40):
+        stranger = await transport.connect("127.0.0.1", port, OTHER, Limits(send_s=60))
+        server = await accepted.get()
+        await server.established()
+        if one.payload:
+            assert await waiting_at(stranger, one) < 64  # 16 MiB: the kernel's buffers hold some, we do not
+        else:
+            for _ in range(20_000):
+                stranger.send_now(one)
+            while not server._inbox:  # noqa: ASYNC110 - nothing tells a test that bytes arrived
+                await asyncio.sleep(0.01)
+        assert len(server._inbox) == 1
+        assert len(server._decoder._buffer) <= 64 * 1024  # one read of TLS
+        for _ in range(3):
+            assert await server.receive() == one
+            assert len(server._inbox) <= 1
+        stranger.abort()
+        server.abort()
+        await asyncio.gather(stranger.closed, server.closed)
