@@ -42,7 +42,7 @@ class Limits:
     # Below the usual descriptor limit with both kinds of socket.
     max_visitors: int = _limit(16384, 16, 262_144, "too_many_visitors")
     own_visitors: int = _limit(64, 1, 4096, "tunnel_name_busy")  # of the tunnel name: health checks, lookers
-    own_visitor_s: float = _limit(10.0, 1.0, 60.0, "idle")  # evidence takes a second
+    own_visitor_s: float = _limit(10.0, 1.0, 60.0, "tunnel_name_late")  # evidence takes a second
     half_closed_s: float = _limit(300.0, 1.0, 86_400.0, "idle")  # a half-closed stream on which nothing moves
     # Sent and not acknowledged: a phone may be out of reach for a while.
     unacknowledged_s: float = _limit(120.0, 5.0, 3600.0, "visitor_lost")
@@ -120,7 +120,7 @@ class Limits:
     # A server's workers.
     worker_start_s: float = _limit(20.0, 5.0, 300.0, "worker_start")  # a cold interpreter on a busy machine
     worker_take_s: float = _limit(5.0, 1.0, 60.0, "worker_stuck")  # to take a session
-    worker_lines: int = _limit(1024, 64, 65_536, "worker_stuck")  # that wait for one worker
+    worker_lines: int = _limit(1024, 64, 65_536, "worker_backlog")  # that wait for one worker
     worker_silent_s: float = _limit(8.0, 3.0, 60.0, "worker_silent")  # it reports every second
     worker_lag_s: float = _limit(2.0, 0.2, 30.0, "worker_lagging")  # in three reports running
 

@@ -85,3 +85,34 @@ def test_every_section_says_what_it_means_who_sees_it_and_what_to_do() -> None:
 def test_no_code_has_two_sections() -> None:
     heads = re.findall(r"^### `([a-z_]+)`$", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
     assert len(heads) == len(set(heads))
+
+
+def test_the_section_of_a_limit_s_code_names_the_limit_s_setting() -> None:
+    sections = documented()
+    assert [name for name, bounds in BOUNDS.items() if f"`{name}`" not in sections[bounds.code]] == []
+
+
+def names_in(tree: ast.AST) -> Iterator[str]:
+    """Codes that a test asks for: as a word in a string, or as a member of an enumeration of codes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"[a-z_]+", node.value.lower())
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in {"CloseCode", "ResetCode"}:
+            yield node.attr.lower()
+
+
+# Never reached by a peer: what says them is unreachable in a test, and each has its reason.
+UNPROVOKED = {
+    "not_open": "our own caller's fault: the switchboard asks first",
+}
+
+
+def test_every_code_is_asked_for_by_name_in_some_test() -> None:
+    """A code that no test names is a limit or a refusal that can be deleted with every test green."""
+    asked: set[str] = set()
+    for path in (ROOT / "tests").rglob("*.py"):
+        if "broken" not in path.parts and path != Path(__file__):
+            tree = ast.parse(path.read_text())
+            asked |= set(names_in(tree))
+    assert sorted(documented().keys() - asked - UNPROVOKED.keys()) == []
+    assert sorted(UNPROVOKED.keys() & asked) == []

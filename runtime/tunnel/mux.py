@@ -288,7 +288,7 @@ class Mux(asyncio.Protocol):
         ping_s, silent_s = self.limits.ping_s, self.limits.silent_s
         silence = self._loop.time() - self._heard_at
         if silence >= silent_s:
-            self._error = PeerError("silent", f"nothing heard for {silence:.0f} s")
+            self._error = PeerError("silent", f"nothing heard for {silence:.0f} s (silent_s)")
             self.abort()
             return
         if silence >= ping_s:
@@ -304,7 +304,9 @@ class Mux(asyncio.Protocol):
 
     def _stalled(self, waiting: int) -> None:
         if not self._closing:
-            self._error = PeerError("stalled", f"{waiting} bytes wait for a peer that does not read")
+            self._error = PeerError(
+                "stalled", f"{waiting} bytes wait for a peer that does not read (high_water, stalled_bytes)"
+            )
             self.abort()
 
     def _close_if_idle(self) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from enum import StrEnum
 from typing import Protocol, cast
 
-from runtime.errors import MalformedError
+from runtime.errors import MalformedError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel.access_log import new_request_id
 from runtime.tunnel.client_hello import (
@@ -42,14 +42,26 @@ class Refusal(StrEnum):
     PLAIN_HTTP = "plain_http"
     HELLO_DEADLINE = "hello_deadline"
     TOO_MANY = "too_many_visitors"
+    TOO_MANY_STREAMS = "too_many_streams"  # every data connection of those that serve the hostname is full
+    TUNNEL_NAME_BUSY = "tunnel_name_busy"
     RESET = "stream_reset"  # the client refused or lost the stream before the first byte came back
+
+
+class NoRoomError(TunnelError):
+    """The hostname is served here, and a limit leaves no room for this visitor; `reason` says which."""
+
+    exit_status = 30
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        self.reason, self.code = reason, reason.value
+        super().__init__(detail)
 
 
 class Switch(Protocol):
     """What a visitor's socket needs of its worker."""
 
     def open(self, request: OpenRequest, visitor: StreamSink, alpn: tuple[bytes, ...]) -> Far:
-        """Start the stream; the first bytes are then on their way. Raises NoRouteError."""
+        """Start the stream; the first bytes are then on their way. Raises NoRouteError, NoRoomError."""
         ...
 
     def refused(self, reason: Refusal, visitor: Visitor, hello: ClientHello | None) -> None:
@@ -160,6 +172,9 @@ class Visitor(SocketEnd):
             far = self._switch.open(request, self, hello.alpn)
         except NoRouteError:
             self._refuse(Refusal.NO_ROUTE, alert(UNRECOGNIZED_NAME), hello)
+            return
+        except NoRoomError as error:
+            self._refuse(error.reason, alert(INTERNAL_ERROR), hello)
             return
         self._reader = None
         self._cancel_timer()

@@ -61,6 +61,11 @@ class SocketEnd(asyncio.Protocol):
         self._paused = False  # kept, because a pause may come before the socket is connected
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def joined(self) -> bool:
+        """Whether the two sides still have to do with each other."""
+        return self._far is not None
+
     def join(self, far: Far) -> None:
         """Set the other side. Call it once, before any byte moves."""
         self._far = far

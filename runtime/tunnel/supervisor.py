@@ -332,7 +332,7 @@ class Supervisor:
         while True:
             left = last_pong[0] + self._limits.silent_s - time.monotonic()
             if left <= 0:
-                raise PeerError("silent", f"no answer to a ping for {self._limits.silent_s:g} s")
+                raise PeerError("silent", f"no answer to a ping for {self._limits.silent_s:g} s (silent_s)")
             if left < ping_s:
                 await asyncio.sleep(left)
                 continue

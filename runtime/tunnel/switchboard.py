@@ -30,7 +30,7 @@ from runtime.tunnel.join import (
 )
 from runtime.tunnel.mux import Mux
 from runtime.tunnel.pipe import Pipe
-from runtime.tunnel.relay import Refusal, Visitor
+from runtime.tunnel.relay import NoRoomError, Refusal, Visitor
 from runtime.tunnel.routing import NoRouteError, Router, SessionId, normal_hostname, normal_pattern
 from runtime.tunnel.socket_end import Dialer, SocketEnd
 from runtime.tunnel.stream import Far, StreamSink
@@ -180,6 +180,7 @@ class Switchboard:
         """See `relay.Switch.open`."""
         if request.hostname == self._tunnel_name:
             return self._open_own(request, visitor)
+        full = False
         for _ in range(self._router.sessions(request.hostname)):
             served = self._sessions[self._router.pick(request.hostname)]
             free = [mux for mux in served.muxes if mux.can_open]
@@ -193,6 +194,9 @@ class Switchboard:
                     )
                     followed.offered(alpn)
                 return stream
+            full = full or any(not mux.going for mux in served.muxes)
+        if full:
+            raise NoRoomError(Refusal.TOO_MANY_STREAMS, "every data connection has max_streams streams")
         raise NoRouteError("no session offers this hostname")
 
     def refused(self, reason: Refusal, visitor: Visitor, hello: ClientHello | None) -> None:
@@ -219,8 +223,7 @@ class Switchboard:
         It holds the fleet's sessions and must not be filled by strangers: few at a time, each for seconds.
         """
         if self._own >= self._limits.own_visitors:
-            self._refused["tunnel_name_busy"] += 1
-            raise NoRouteError("too many visitors of the tunnel name")
+            raise NoRoomError(Refusal.TUNNEL_NAME_BUSY, "own_visitors of the tunnel name are there")
         self._own += 1
         end = SocketEnd(loop=self._loop, limits=self._limits, lost=ResetCode.ORIGIN_LOST)
         pipe = Pipe(visitor, end, credit=self._limits.credit)
@@ -235,7 +238,9 @@ class Switchboard:
 
     def _end_own(self, end: SocketEnd) -> None:
         self._own -= 1  # its place is free no sooner: that bounds the rate as well
-        end.cut(ResetCode.IDLE)
+        if end.joined:
+            self._refused["tunnel_name_late"] += 1
+            end.cut(ResetCode.IDLE)
 
     # ------------------------------------------------------------------ data connections
 

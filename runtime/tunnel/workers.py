@@ -180,6 +180,10 @@ class WorkerPool:
             try:
                 worker.unsent.put_nowait(line)
             except asyncio.QueueFull:  # it reads nothing: the others must hear of a revocation all the same
+                log.error(  # noqa: TRY400 - it has no stack worth telling
+                    "relay worker %d: %d messages wait for it; killed",
+                    worker.index, worker.unsent.qsize(), extra=_code("worker_backlog"),
+                )  # fmt: skip
                 worker.process.kill()
 
     async def ended(self, deadline_s: float) -> None:
@@ -201,7 +205,8 @@ class WorkerPool:
                 await self.tell(session)
                 await asyncio.gather(*waiting)
         except TimeoutError as error:
-            raise PeerError("worker_stuck", "a relay worker did not take the session") from error
+            late = f"a relay worker did not take the session within {self._limits.worker_take_s:g} s"
+            raise PeerError("worker_stuck", f"{late} (worker_take_s)") from error
         finally:
             for worker in self._workers:
                 self._known.pop((worker.index, session.session), None)

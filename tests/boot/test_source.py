@@ -98,8 +98,9 @@ def test_settings_come_byte_for_byte(
 def test_no_settings_is_said_so(
     where: source.Platform, double: Callable[[str, str, dict[str, str]], Answer]
 ) -> None:
-    with service(double) as places, pytest.raises(source.NoSettingsError):
+    with service(double) as places, pytest.raises(source.NoSettingsError) as caught:
         source.fetch(where, places)
+    assert caught.value.code == "no_settings"
 
 
 def test_something_else_on_googles_address_is_not_believed() -> None:

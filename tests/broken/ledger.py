@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.broken import (
     ledger_channel,
     ledger_evidence,
+    ledger_limits,
     ledger_machines,
     ledger_owner,
     ledger_pipelines,
@@ -18,6 +19,7 @@ BREAKS: tuple[Break, ...] = (
     *ledger_channel.BREAKS,
     *ledger_owner.BREAKS,
     *ledger_relay.BREAKS,
+    *ledger_limits.BREAKS,
     *ledger_machines.BREAKS,
     *ledger_pipelines.BREAKS,
     *ledger_publishing.BREAKS,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from runtime.attestation.model import Evidence
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.hello import Side
@@ -82,6 +83,26 @@ async def test_one_side_that_never_confirms_gets_nothing(world: World) -> None:
         assert Kind.CONFIRM in [message.kind for message in held]
         assert code(outcome) == "message_deadline"
         assert code(client) == "timeout"
+
+
+async def test_a_platform_that_gives_no_evidence_in_time_ends_it(world: World) -> None:
+    """configfs that blocks, or a TPM that never answers: it must not hold the connection and its place."""
+
+    class Stuck:
+        def available(self) -> bool:
+            return True
+
+        async def collect(self, report_data: bytes) -> Evidence:
+            del report_data
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    limits = replace(world.server.limits, collect_s=0.3)
+    async with asyncio.timeout(30):
+        client, server = await meet(world.client, replace(world.server, attester=Stuck(), limits=limits))
+    assert code(server) == "collect_deadline"
+    assert "collect_s" in str(server)
+    assert code(client) == "timeout"  # said by the server: a peer learns that, and not which
 
 
 async def test_a_wrong_confirmation_ends_it(world: World) -> None:

@@ -132,13 +132,17 @@ async def test_messages_of_no_bytes_are_bounded_too() -> None:
 
 async def test_a_peer_that_takes_no_message_in_time_is_let_go() -> None:
     """`send_s`: it must not hold whoever sends, nor outlive what was taken from it."""
-    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(40):
+    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(20):
         ours = await transport.connect("127.0.0.1", port, OTHER, Limits(send_s=0.3))
         frozen = await accepted.get()
         await frozen.established()
-        with pytest.raises(PeerError) as caught:
+
+        async def send_on() -> None:
             while True:
                 await ours.send(Message(Kind.EVIDENCE, bytes(256 * 1024)))
+
+        with pytest.raises(PeerError) as caught:
+            await send_on()
         assert caught.value.code == "send_deadline"
         assert "send_s" in str(caught.value)
         await ours.closed

@@ -256,7 +256,7 @@ async def waiting_at(peer: ChannelTransport, one: Message) -> int:
 @pytest.mark.parametrize("one", [Message(Kind.EVIDENCE, bytes(256 * 1024)), Message(Kind.CONFIRM, b"")])
 async def test_until_both_confirmed_one_message_waits_and_the_rest_is_the_senders(one: Message) -> None:
     """Whoever has shown nothing sends evidence after evidence while this side appraises or collects."""
-    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(40):
+    async with parties.listening(KEY) as (port, accepted), asyncio.timeout(30):
         stranger = await transport.connect("127.0.0.1", port, OTHER, Limits(send_s=60))
         server = await accepted.get()
         await server.established()

@@ -132,6 +132,12 @@ async def test_whatever_a_server_answers_is_our_error(world: World, envelope: by
             await verify.attest("127.0.0.1", port, envelope, (PUBLIC,), world.amd.roots())
 
 
+async def test_a_server_that_gives_no_evidence_is_quoted(world: World, envelope: bytes) -> None:
+    async with raw_server(world, b"HTTP/1.1 503 Busy\r\n\r\n{}") as port:
+        with pytest.raises(PeerError, match=r"^evidence_unavailable: the server answered 503 Busy$"):
+            await verify.attest("127.0.0.1", port, envelope, (PUBLIC,), world.amd.roots())
+
+
 class raw_server:  # noqa: N801 - reads as what it is where it is entered
     """A TLS server that answers any request with these bytes."""
 

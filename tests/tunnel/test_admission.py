@@ -11,8 +11,9 @@ import pytest
 
 from runtime.limits import Limits
 from runtime.tunnel import admission as module
+from runtime.tunnel.data_tls import ALPN
 from tests.tunnel.conftest import Run
-from tests.tunnel.rig import Rig, echo, until
+from tests.tunnel.rig import Rig, echo, until, visitor_tls
 
 
 async def silent(port: int, count: int, source: str) -> list[asyncio.StreamWriter]:
@@ -59,6 +60,20 @@ def test_whoever_does_not_begin_its_handshake_is_closed_at_the_deadline(run: Run
             await until(lambda: sum(rig.counters().refused.values()) == 1, 20)
             assert set(rig.counters().refused) <= {"join_deadline", "join_tls"}
             writer.close()
+
+    run(main())
+
+
+def test_whoever_leaves_before_it_joins_is_counted_and_its_place_is_free(run: Run) -> None:
+    async def main() -> None:
+        async with Rig() as rig:
+            context = visitor_tls()
+            context.set_alpn_protocols([ALPN])
+            _, writer = await asyncio.open_connection("127.0.0.1", rig.data_port, ssl=context)
+            await until(lambda: len(rig.strangers()) == 1, 20)
+            writer.close()
+            await until(lambda: rig.counters().refused == {"join_lost": 1}, 20)
+            assert not rig.strangers()
 
     run(main())
 

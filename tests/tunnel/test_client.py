@@ -25,6 +25,7 @@ from tests.localfleet import site_certificate
 from tests.localfleet.dns import NameServer
 from tests.tunnel.rig import echo, until, visitor_tls
 from tests.tunnel.small_fleet import HOSTNAMES, NAME, SmallFleet, is_served, visit
+from tests.tunnel.test_limits_reached import full_backlog
 
 ONE, OTHER = "127.0.0.1", "127.0.0.2"
 
@@ -156,6 +157,28 @@ async def test_addresses_come_and_go_with_dns(fleet: SmallFleet, routes: dict[st
         writer.close()
         await until(lambda: not one.sessions())
         assert [live.session.peer.member for live in other.sessions()] == ["client-1"]
+
+
+async def test_addresses_beyond_the_limit_are_left_out_and_named(
+    fleet: SmallFleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    fleet.limits = replace(fleet.limits, max_addresses=1)
+    async with NameServer(at(ONE, OTHER)) as dns, fleet.client(dns.address, {}) as client:
+        await until(lambda: bool(client.status()))
+        assert [status.address for status in client.status()] == [ONE]
+    [said] = {str(r.__dict__["fields"]) for r in caplog.records if "left out" in r.message}
+    assert said == "{'code': 'too_many_addresses', 'left_out': 1}"
+
+
+async def test_a_server_that_takes_no_connection_is_dialled_again(fleet: SmallFleet) -> None:
+    fleet.limits = replace(fleet.limits, session_dial_s=0.2)
+    with full_backlog() as fleet.sessions_port:
+        async with NameServer(at(ONE)) as dns, fleet.client(dns.address, {}) as client:
+            await until(lambda: bool(client.status()))
+            status = client.status()[0]
+            await until(lambda: status.failures.get("session_deadline", 0) >= 2)
+            assert "session_dial_s" in status.last_error
+            assert set(status.failures) == {"session_deadline"}
 
 
 async def test_a_broken_resolver_ends_no_service(fleet: SmallFleet, routes: dict[str, Origin]) -> None:

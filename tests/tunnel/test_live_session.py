@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -30,7 +31,7 @@ from runtime.tunnel.session_messages import (
 from tests.fakes.amd import FakeAmd
 from tests.localfleet.dns import NameServer
 from tests.tunnel.rig import echo, until
-from tests.tunnel.small_fleet import HOSTNAMES, SmallFleet, hear, is_served, say, visit
+from tests.tunnel.small_fleet import HOSTNAMES, LIMITS, SmallFleet, hear, is_served, say, visit
 from tests.tunnel.test_client import at, ssl_of_the_origin
 
 ONE = "127.0.0.1"
@@ -201,3 +202,28 @@ async def test_an_answer_that_was_never_sent_cannot_be_served(
         with pytest.raises(PeerError):
             await said(late.session)
         await until(lambda: not server.sessions(), 20)
+
+
+async def test_a_client_that_does_not_attest_again_when_asked_is_let_go(amd: FakeAmd) -> None:
+    """It pings and answers all else: nothing but `late_s` ends it."""
+    fleet = SmallFleet(amd, limits=replace(LIMITS, late_s=0.4, silent_s=60.0))
+    async with fleet.server() as server, fleet.session() as deaf:
+        one = live(server, "client-1")
+        fleet.documents.payload = fleet.payload(version=2)
+        server.document_changed()
+        pinged = 0
+
+        async def ping() -> None:
+            nonlocal pinged
+            while True:
+                await say(deaf, Ping(n=9))
+                await deaf.receive()
+                pinged += 1
+
+        with pytest.raises(PeerError) as caught:
+            async with asyncio.timeout(20):
+                await ping()
+        assert pinged > 1
+        assert (caught.value.code, caught.value.remote) in {("timeout", True), ("closed", False)}
+        await until(lambda: not server.sessions(), 20)
+        assert one.ended_by == "attestation_late"

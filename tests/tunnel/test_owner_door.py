@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
@@ -148,6 +149,23 @@ async def test_streams_that_prove_nothing_make_room_for_the_owner(
         )
         assert await owner_reach.ask_status(reached.channel) == {"member": "client-1"}
     assert len(scene.door._streams) == 2
+
+
+async def test_when_all_who_are_there_have_proved_it_one_more_is_told_that_it_is_busy(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="tunnel.owner")
+    scene.door._most = 1
+    inner, _ = scene.reach(1)
+    async with asyncio.timeout(20):
+        await channel.reach(inner, owners.owner(scene.world), member(scene.world, "client-1"), b"\x05" * 32)
+        await until(lambda: not scene.door._unproven)
+        scene.server.on_frame = scene.frames.append
+        scene.say(Frame(What.OPEN, 2))
+        await until(lambda: relay_frames.close(2, Reason.BUSY) in scene.frames)
+    reasons = [r.__dict__["fields"].get("reason") for r in caplog.records if r.message == "owner refused"]
+    assert reasons == ["owner_door_busy"]
+    assert list(scene.door._streams) == [1]
 
 
 @pytest.mark.parametrize(

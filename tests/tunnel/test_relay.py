@@ -225,6 +225,7 @@ def test_a_hello_without_a_name_gets_unrecognized_name(run: Run) -> None:
             reader, writer = await rig.raw()
             writer.write(client_hello(None))
             assert await reader.read(-1) == alert(112)
+            assert rig.counters().refused == {"no_name": 1}
 
     run(main())
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import TunnelError
+from runtime.errors import PeerError, TunnelError
 from runtime.limits import Limits
 from runtime.tunnel import control
 from runtime.tunnel import workers as module
@@ -28,10 +28,10 @@ KNOWN = Session(session=SESSION, member="client-a", epoch=1, join_secret=SECRET)
 class Running:
     """A pool with its task group."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.heard: list[bytes] = []
         self.known: list[control.ToWorker] = []
-        self.pool = WorkerPool(self.heard.append, Limits(), lambda: self.known)
+        self.pool = WorkerPool(self.heard.append, limits, lambda: self.known)
         self.ready: list[Any] = []
 
     def pids(self) -> list[int]:
@@ -39,8 +39,10 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(count: int = 1, **changes: Any) -> AsyncGenerator[Running, None]:
-    made = Running()
+async def running(
+    count: int = 1, *, limits: Limits | None = None, **changes: Any
+) -> AsyncGenerator[Running, None]:
+    made = Running(limits or Limits())
     async with asyncio.TaskGroup() as tasks:
         try:
             configurations = [configure(worker=index, **changes) for index in range(count)]
@@ -49,6 +51,11 @@ async def running(count: int = 1, **changes: Any) -> AsyncGenerator[Running, Non
         finally:
             await made.pool.close()
     assert all(worker.process.returncode is not None for worker in made.pool._workers)  # waited for
+
+
+def codes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The codes that the pool has logged."""
+    return [record.__dict__["fields"]["code"] for record in caplog.records if "fields" in record.__dict__]
 
 
 def accepts(port: int) -> bool:
@@ -117,7 +124,9 @@ async def test_workers_that_keep_dying_end_the_pool(monkeypatch: pytest.MonkeyPa
             assert await made.pool.died == 0
 
 
-async def test_a_frozen_worker_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_frozen_worker_is_killed_and_replaced(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with running() as made:
         monkeypatch.setattr(made.pool, "_limits", Limits(worker_silent_s=3.0))
         await until(lambda: bool(made.pool.counters()), 20)
@@ -125,9 +134,12 @@ async def test_a_frozen_worker_is_killed_and_replaced(monkeypatch: pytest.Monkey
         os.kill(pid, signal.SIGSTOP)
         await until(lambda: made.pool.replaced == 1, 40)
         assert made.pids() != [pid]
+        assert codes(caplog) == ["worker_silent"]
 
 
-async def test_a_worker_whose_loop_lags_in_three_reports_is_replaced() -> None:
+async def test_a_worker_whose_loop_lags_in_three_reports_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with running() as made:
         [worker] = made.pool._workers
         await until(lambda: worker.counters is not None, 20)
@@ -138,6 +150,24 @@ async def test_a_worker_whose_loop_lags_in_three_reports_is_replaced() -> None:
             made.pool._take(worker, report)
         assert worker.process.returncode is None
         made.pool._take(worker, late)
+        assert codes(caplog) == ["worker_lagging"]
+        await until(lambda: made.pool.replaced == 1, 20)
+
+
+async def test_a_worker_that_lets_too_many_messages_wait_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It reads nothing: the others hear of a revocation all the same, and it ends."""
+    async with running(limits=Limits(worker_lines=64, worker_silent_s=60.0)) as made:
+        [pid] = made.pids()
+        os.kill(pid, signal.SIGSTOP)
+        large = Grant(session=SESSION, hostnames=tuple(f"{n:05}.example" for n in range(4000)))
+        for _ in range(200):  # far more than its socket holds, and 64 that wait
+            made.pool.tell_now(large)
+            await asyncio.sleep(0)
+            if codes(caplog):
+                break
+        assert codes(caplog) == ["worker_backlog"]
         await until(lambda: made.pool.replaced == 1, 20)
 
 
@@ -148,8 +178,9 @@ async def test_a_worker_that_does_not_answer_is_no_worker_for_the_session(
         monkeypatch.setattr(made.pool, "_limits", Limits(worker_take_s=0.2))
         [pid] = made.pids()
         os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(TunnelError, match="did not take the session"):
+        with pytest.raises(PeerError, match="worker_take_s") as caught:
             await made.pool.announce(KNOWN)
+        assert caught.value.code == "worker_stuck"
         os.kill(pid, signal.SIGCONT)
         assert made.pool._known == {}
 
@@ -181,6 +212,15 @@ async def test_a_worker_that_cannot_listen_ends_the_start() -> None:
             async with running(data_listen=(address,)):
                 pytest.fail("it started")
     assert caught.group_contains(TunnelError, match="relay worker 0 ended before it listened")
+
+
+async def test_workers_that_do_not_listen_in_time_end_the_start() -> None:
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with running(limits=Limits(worker_start_s=0.001)):
+            pytest.fail("it started")
+    [error] = caught.value.exceptions
+    assert isinstance(error, PeerError)
+    assert error.code == "worker_start"
 
 
 async def test_closing_does_not_wait_for_a_worker_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

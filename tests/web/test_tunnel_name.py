@@ -167,6 +167,9 @@ async def test_many_askers_are_told_to_come_back_and_one_is_served_at_a_time(wor
         slow.go.set()
         answers = await asyncio.gather(*asking)
         assert sorted(answer.status for answer in answers) == [200] * MAX_ASKING + [503] * 3
+        assert [answer.json() for answer in answers if answer.status == 503] == [
+            {"error": "evidence_busy"}
+        ] * 3
         assert {answer.headers.get("Retry-After") for answer in answers if answer.status == 503} == {"2"}
         assert slow.most == 1
         assert (await evidence(listener, nonce())).status == 200

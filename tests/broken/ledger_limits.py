@@ -1,0 +1,55 @@
+"""Defences against peers that send too much, or nothing. Pure."""
+
+from __future__ import annotations
+
+from tests.broken.entry import Break
+
+STRANGERS = "tests/channel/test_transport_strangers.py"
+TRANSPORT = "tests/channel/test_transport.py"
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        name="who has not attested fills memory while an appraisal waits",
+        file="runtime/channel/transport.py",
+        old="        self._most_unread = 1  #",
+        new="        self._most_unread = 1 << 40  #",
+        tests=(f"{STRANGERS}::test_until_both_confirmed_one_message_waits_and_the_rest_is_the_senders",),
+    ),
+    Break(
+        name="an established session's unread messages without a bound",
+        file="runtime/channel/transport.py",
+        old="self._most_unread = self._full, self.limits.unread_bytes",
+        new="self._most_unread = self._full, 1 << 40",
+        tests=(f"{TRANSPORT}::test_whoever_reads_slowly_makes_the_sender_wait_and_the_reader_keeps_little",),
+    ),
+    Break(
+        name="messages of no bytes cost nothing",
+        file="runtime/channel/transport.py",
+        old="    return len(message.payload) + _MESSAGE_COST",
+        new="    return len(message.payload)",
+        tests=(f"{TRANSPORT}::test_messages_of_no_bytes_are_bounded_too",),
+    ),
+    Break(
+        name="a peer that takes no message holds whoever sends",
+        file="runtime/channel/transport.py",
+        old='            async with deadline(self.limits, "send_s", "the peer read nothing"):',
+        new="            if True:",
+        tests=(f"{TRANSPORT}::test_a_peer_that_takes_no_message_in_time_is_let_go",),
+    ),
+    Break(
+        name="a platform that gives no evidence holds the connection",
+        file="runtime/channel/exchange.py",
+        old='        async with deadline(self._party.limits, "collect_s", "the platform gave no evidence"):',
+        new="        if True:",
+        tests=("tests/channel/test_session.py::test_a_platform_that_gives_no_evidence_in_time_ends_it",),
+    ),
+    Break(
+        name="a client that does not attest again stays",
+        file="runtime/tunnel/live_session.py",
+        old='            async with deadline(self._limits, "late_s", "the client did not attest again"):',
+        new="            if True:",
+        tests=(
+            "tests/tunnel/test_live_session.py::test_a_client_that_does_not_attest_again_when_asked_is_let_go",
+        ),
+    ),
+)
