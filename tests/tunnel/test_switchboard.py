@@ -40,7 +40,7 @@ def test_a_full_session_is_passed_over_and_a_full_tunnel_refuses(run: Run) -> No
             await rig.join(2)
             await rig.visit()
             assert rig.counters().opened == {"client-a": 3}
-            assert rig.counters().refused == {"no_route": 1}
+            assert rig.counters().refused == {"too_many_streams": 1}
 
     run(main())
 

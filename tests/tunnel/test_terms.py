@@ -48,7 +48,7 @@ def test_a_server_opens_no_more_streams_than_a_client_takes(run: Run) -> None:
             for reader, writer in visits:  # the one too many cost nobody else anything
                 writer.write(b"still here")
                 assert await reader.readexactly(10) == b"still here"
-            assert rig.counters().refused == {"no_route": 1}
+            assert rig.counters().refused == {"too_many_streams": 1}
             visits[0][1].close()
             await until(lambda: rig.counters().streams == 2)
             await rig.visit()
