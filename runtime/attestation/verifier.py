@@ -65,6 +65,11 @@ def appraise(request: AppraisalRequest) -> AttestationResult:
     return policy.appraise(claims, subject, document, request.now)  # 5
 
 
+def prepare(document: bytes) -> None:
+    """Read a payload that came into force, so that no appraisal under it has to. Raises: DocumentError."""
+    _document(document)
+
+
 @lru_cache(maxsize=_DOCUMENTS_KEPT)
 def _document(payload: bytes) -> FleetDocument:
     return fleet.read(payload)

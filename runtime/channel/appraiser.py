@@ -9,6 +9,7 @@ gets here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -47,6 +48,7 @@ class ProcessAppraiser:
     def __init__(self, limits: Limits) -> None:
         self._pool = _new_pool()
         self._limits = limits
+        self._document = b""  # the payload in force, which every process of ours reads beforehand
         self._waiting: Counter[tuple[bytes, str]] = Counter()  # by member and address
         self.seconds = 0.0  # that all appraisals took, waiting included
         self.outcomes: Counter[str] = Counter()  # "accepted", the reasons of a refusal, or its code
@@ -54,6 +56,15 @@ class ProcessAppraiser:
     async def start(self) -> None:
         """Start the process now, so that the first session does not pay for it."""
         await asyncio.get_running_loop().run_in_executor(self._pool, os.getpid)
+
+    def prepare(self, document: bytes) -> None:
+        """Have the process read the payload that came into force, before the next appraisal.
+
+        One of 1,024 members takes it hundreds of milliseconds, which no peer's appraisal is to take.
+        """
+        self._document = document
+        with contextlib.suppress(BrokenProcessPool):  # the next appraisal starts another, which reads it too
+            self._pool.submit(verifier.prepare, document)
 
     async def appraise(self, request: AppraisalRequest, *, source: str) -> AttestationResult:
         """Return the result; `source` is the peer's address.
@@ -85,6 +96,8 @@ class ProcessAppraiser:
         except BrokenProcessPool as error:
             self._pool.shutdown(wait=False)
             self._pool = _new_pool()
+            if self._document:
+                self.prepare(self._document)
             raise PeerError("internal", "the appraisal process died and was started again") from error
         finally:
             self._waiting[who] -= 1

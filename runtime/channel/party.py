@@ -51,7 +51,7 @@ class Documents(Protocol):
         """Ask each of the settings' URLs once, and return when that is done, whatever came of it."""
         ...
 
-    def accept(self, envelope: bytes) -> bool:
+    async def accept(self, envelope: bytes) -> bool:
         """Put a document in force if it is the owner's and newer. Raises: DocumentError."""
         ...
 

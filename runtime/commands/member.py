@@ -60,6 +60,7 @@ async def run(settings: Settings, parts: Parts) -> None:
     clock = TrustedClock(config.BUILD_TIME)
     documents = PublishedDocuments(settings, clock)
     appraiser = ProcessAppraiser(settings.limits)
+    documents.on_change(lambda: appraiser.prepare(documents.current().payload))  # first of all listeners
     key = BootKey.create(settings.tunnel_name, clock.now())
     party = Party(
         side=Side.SERVER if isinstance(settings.role, ServerSettings) else Side.CLIENT,

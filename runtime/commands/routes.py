@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ class RoutesSource:
 
     async def read(self) -> dict[str, Origin]:
         """Return the origins by hostname. Raises: UsageError, UnreachableError."""
-        found = routes.read(await self._bytes())
+        found = await asyncio.to_thread(routes.read, await self._bytes())
         if found.version < self._version:
             message = f"routes have version {found.version}, in force is {self._version}"
             raise UsageError(message, hint="raise the version of the new routes")

@@ -93,7 +93,7 @@ class DocumentExchange:
             return  # the peer has yet another one by now, or our URLs were faster
         fields = {"version": wanted, "peer": self._session.peer.member}
         try:
-            self._documents.accept(envelope)
+            await self._documents.accept(envelope)
         except DocumentError as error:
             message = f"{self._session.peer.member} passed on a document that is not acceptable: {error}"
             raise PeerError("malformed", message) from error

@@ -178,10 +178,11 @@ class Supervisor:
         async with deadline(self._limits, "session_dial_s", f"{where} did not answer"):
             wire = await transport.connect(self.status.address, self._port, self._party.key, self._limits)
         try:
+            under = self._party.documents.current().document.digest
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
             self.status.handshakes += 1
             self.status.handshakes_s += time.monotonic() - started
-            await self._serve(session)
+            await self._serve(session, under)
         finally:
             self._session = None
             if self._farewell is not None:
@@ -194,14 +195,17 @@ class Supervisor:
             self.status.connections = 0
             wire.close()
 
-    async def _serve(self, session: Session) -> None:
+    async def _serve(self, session: Session, under: bytes) -> None:
+        """Serve a session; `under` is the digest of the document in force before its first attestation."""
         door = OwnerDoor(session=session, party=self._party, status=self._tell_status)
         async with deadline(self._limits, "message_s", "the server sent no data plan"):
             plan = session_messages.decode(await session.receive())
         if not isinstance(plan, DataPlan) or not plan.ports:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")
         self._session = session
-        self.document_changed()  # the document may have changed between the handshake and here
+        self._again.clear()  # here, not after the joins: what is set from now on is about this session
+        if self._party.documents.current().document.digest != under:
+            self.document_changed()  # it did between the handshake and here
         self._table = OriginTable(self._routes, frozenset())
         self.status.peer = session.peer
         counters = [0] * len(plan.ports)
@@ -213,7 +217,6 @@ class Supervisor:
         log.info("session established", extra={"fields": self._fields(session)})
         last_pong = [time.monotonic()]
         documents = DocumentExchange(session, self._party.documents, self._limits)
-        self._again.clear()
         await run_together(
             self._attest_again(session, documents),
             self._ping(session, last_pong, plan),

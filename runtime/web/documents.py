@@ -14,6 +14,7 @@ import aiohttp
 
 from runtime.channel.party import Clock, CurrentDocument
 from runtime.documents import dsse, fleet, times
+from runtime.documents.fleet import FleetDocument
 from runtime.documents.settings import Settings
 from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
 from runtime.errors import DocumentError, Problem, TunnelError, UnreachableError
@@ -87,14 +88,30 @@ class PublishedDocuments:
                 said = problem
                 await self._pause(self._poll_s if self._current is not None else FIRST_POLL_S)
 
-    def accept(self, envelope: bytes) -> bool:
+    async def accept(self, envelope: bytes) -> bool:
         """Put a document in force if it is newer; returns whether it is.
+
+        One of 1 MiB takes a second to read: a thread does, while sessions go on. The one in force, which the
+        URLs give at every poll, is not read again.
 
         Raises: DocumentError: not the owner's, not this fleet's, too old a version, or two documents
         of one version.
         """
+        if self._current is None or envelope != self._current.envelope:
+            return self._put_in_force(await asyncio.to_thread(self._read, envelope))
+        self._check_time(self._current.document)
+        return False
+
+    def _read(self, envelope: bytes) -> CurrentDocument:
         payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, self._settings.owner_keys)
-        document = fleet.read(payload)
+        return CurrentDocument(envelope=envelope, payload=payload, document=fleet.read(payload))
+
+    def _check_time(self, document: FleetDocument) -> None:
+        if document.ended(self._clock.now()):
+            raise _refuse("$.expires_at", f"is {times.show(document.expires_at)}, which is past")
+
+    def _put_in_force(self, read: CurrentDocument) -> bool:
+        document = read.document
         if document.fleet != self._settings.fleet:
             raise _refuse("$.fleet", f'is "{document.fleet}", want "{self._settings.fleet}"')
         if document.version < self._settings.document_min_version:
@@ -104,8 +121,7 @@ class PublishedDocuments:
             raise _refuse(
                 "$.tunnel_name", f'is "{document.tunnel_name}", want "{self._settings.tunnel_name}"'
             )
-        if document.ended(self._clock.now()):
-            raise _refuse("$.expires_at", f"is {times.show(document.expires_at)}, which is past")
+        self._check_time(document)
         if self._current is not None:
             now = self._current.document
             if document.version < now.version:
@@ -115,7 +131,7 @@ class PublishedDocuments:
                     raise _refuse("$.version", f"two different documents have version {now.version}")
                 return False
         self._clock.raise_floor(document.issued_at)
-        self._current = CurrentDocument(envelope=envelope, payload=payload, document=document)
+        self._current = read
         fields = {
             "version": document.version,
             "purpose": document.purpose,
@@ -142,7 +158,7 @@ class PublishedDocuments:
         good = False
         for url in self._settings.document_urls:
             try:
-                self.accept(await fetch(session, url))
+                await self.accept(await fetch(session, url))
                 good = True
             except TunnelError as error:
                 problems.append(f"{url}: {error}")

@@ -46,6 +46,7 @@ Requests = Mapping[str, tuple[AppraisalRequest, Evidence]]
 
 MAX_CPU_S = 0.05  # the product's promise; measured: see docs/testing.md
 MAX_MEMORY = 16 * 1024 * 1024  # bytes, the product's promise
+MAX_MEMBERS = 1024  # of a fleet document
 TRIES = 5  # the least of these counts: what the machine does beside it is not the verifier's
 
 
@@ -170,6 +171,38 @@ def test_garbage_is_cheap(requests: Requests, name: str, garbage: str) -> None:
     request, right = requests[name]
     for what, evidence in bundles(right, GARBAGE[garbage]):
         hold(what, replace(request, evidence=fitted(evidence)))
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("garbage", ["zeros", "json"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_garbage_is_cheap_in_a_fleet_as_large_as_may_be(requests: Requests, name: str, garbage: str) -> None:
+    """1,024 members: the document is read when it comes into force, and looked through by each appraisal."""
+    request, right = requests[name]
+    document = strict_json.parse(request.document, "fleet document")
+    [first] = [m for m in document["members"] if m["settings_sha256"] == request.settings_digest.hex()]
+    others = [m for m in document["members"] if m is not first]
+    more = [
+        {
+            **first,
+            "name": f"m-{n}",
+            "settings_sha256": f"{n:064x}",
+            "instance": _another(first["instance"], n),
+        }
+        for n in range(1, MAX_MEMBERS - len(others))
+    ]
+    large = replace(request, document=strict_json.canonical(document | {"members": [*others, *more, first]}))
+    verifier.prepare(large.document)
+    assert verifier.appraise(large).member == first["name"]
+    hold(f"{name}: in order", large)
+    for what, evidence in bundles(right, GARBAGE[garbage]):
+        hold(what, replace(large, evidence=fitted(evidence)))
+
+
+def _another(instance: Mapping[str, str], n: int) -> dict[str, str]:
+    """Return an instance of the same kind and another value: its last digits are others."""
+    value, digits = instance["value"], f"{n:06d}"
+    return {"kind": instance["kind"], "value": value[: len(value) - len(digits)] + digits}
 
 
 def _crowded(spec: Spec) -> bytes:

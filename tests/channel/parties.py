@@ -58,7 +58,7 @@ class FixedDocument:
     async def from_urls(self) -> None:
         self.refreshed += 1
 
-    def accept(self, envelope: bytes) -> bool:
+    async def accept(self, envelope: bytes) -> bool:
         self.payload = envelope
         return True
 

@@ -228,6 +228,42 @@ async def test_a_killed_process_is_replaced(
     assert new != pid
 
 
+async def kept(appraiser: ProcessAppraiser) -> bool:
+    """Whether the process has read the document before any appraisal."""
+    info = await asyncio.get_running_loop().run_in_executor(appraiser._pool, documents_read)
+    return info == 1
+
+
+def documents_read() -> int:
+    return verifier._document.cache_info().currsize
+
+
+async def test_a_document_is_read_when_it_comes_into_force_and_by_each_process(
+    appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest
+) -> None:
+    """One of 1,024 members takes hundreds of milliseconds: no peer's appraisal is to take them."""
+    assert not await kept(appraiser)
+    appraiser.prepare(request_of_a_member.document)
+    assert await kept(appraiser)
+    [pid] = worker_pids(appraiser)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(PeerError, match="internal"):
+        await appraiser.appraise(request_of_a_member, source=HERE)
+    assert await kept(appraiser)
+
+
+async def test_a_document_for_a_process_that_has_died_is_the_next_one_s_to_read(
+    appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest
+) -> None:
+    [pid] = worker_pids(appraiser)
+    os.kill(pid, signal.SIGKILL)
+    await gone([pid])
+    appraiser.prepare(request_of_a_member.document)
+    with pytest.raises(PeerError, match="internal"):
+        await appraiser.appraise(request_of_a_member, source=HERE)
+    assert await kept(appraiser)
+
+
 async def test_signals_to_the_group_leave_it_alone(
     appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest
 ) -> None:

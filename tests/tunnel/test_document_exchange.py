@@ -48,11 +48,11 @@ def document(world: World) -> Callable[..., bytes]:
     )
 
 
-def published(envelope: bytes, *urls: str, wall: float = NOW) -> PublishedDocuments:
+async def published(envelope: bytes, *urls: str, wall: float = NOW) -> PublishedDocuments:
     of = PublishedDocuments(
         settings(document_urls=urls or (DEAD,)), TrustedClock(0, wall=lambda: wall), poll_s=3600
     )
-    of.accept(envelope)
+    await of.accept(envelope)
     return of
 
 
@@ -116,7 +116,7 @@ async def test_whose_urls_are_dead_gets_the_newer_document_from_its_peer(
     world: World, document: Callable[..., bytes], behind: str
 ) -> None:
     versions = {"client": (1, 3), "server": (3, 1)}[behind]
-    client, server = (published(document(version)) for version in versions)
+    client, server = [await published(document(version)) for version in versions]
     heard: list[int] = []
     low = client if behind == "client" else server
     low.on_change(lambda: heard.append(low.current().document.version))
@@ -136,8 +136,8 @@ async def test_its_own_urls_come_first(
     asked: list[ControlMessage] = []
     monkeypatch.setattr(DocumentExchange, "_fetch", lambda *_: asked.append(DocumentAsk(version=0, offset=0)))
     async with Listener(application(tmp_path)) as publisher:
-        client = published(document(1), f"{publisher.url}/fleet.json")
-        async with connected(world, client, published(document(3))) as (one, _, _):
+        client = await published(document(1), f"{publisher.url}/fleet.json")
+        async with connected(world, client, await published(document(3))) as (one, _, _):
             await until(lambda: one.version == 4, 30)
     assert asked == []
 
@@ -146,7 +146,7 @@ async def test_a_large_document_comes_in_parts_and_whole(
     world: World, document: Callable[..., bytes]
 ) -> None:
     large = document(2) + b" " * (3 * session_messages.DOCUMENT_PART)  # JSON ends where it ends
-    client, server = published(document(1)), published(large)
+    client, server = await published(document(1)), await published(large)
     async with connected(world, client, server) as (one, _, _):
         await until(lambda: one.version == 2, 30)
         assert one.documents.current().envelope == large
@@ -156,7 +156,7 @@ async def test_who_has_the_same_or_the_newer_one_asks_nobody(
     world: World, document: Callable[..., bytes]
 ) -> None:
     same = document(2)
-    async with connected(world, published(same), published(same)) as (one, other, _):
+    async with connected(world, await published(same), await published(same)) as (one, other, _):
         assert not one.exchange._newer.is_set()
         assert not other.exchange._newer.is_set()
 
@@ -186,9 +186,9 @@ async def test_what_the_peer_passes_on_has_to_be_the_owners(
     world: World, document: Callable[..., bytes], make: Callable[..., bytes]
 ) -> None:
     server = Liar(settings(document_urls=(DEAD,)), TrustedClock(0, wall=lambda: float(NOW)), poll_s=3600)
-    server.accept(document(3))
+    await server.accept(document(3))
     server.lie(make(document))
-    async with connected(world, published(document(1)), server) as (one, _, running):
+    async with connected(world, await published(document(1)), server) as (one, _, running):
         with pytest.raises(PeerError, match="not acceptable"):
             async with asyncio.timeout(30):
                 await running[0]
@@ -203,8 +203,8 @@ async def test_an_older_document_than_the_settings_allow_is_refused_from_a_peer_
         TrustedClock(0, wall=lambda: float(NOW)),
         poll_s=3600,
     )
-    client.accept(document(5))
-    async with connected(world, client, published(document(1))) as (one, other, _):
+    await client.accept(document(5))
+    async with connected(world, client, await published(document(1))) as (one, other, _):
         await until(lambda: other.version == 5, 30)  # the lower one took the higher
         assert one.version == 5
 
@@ -230,7 +230,11 @@ async def test_a_part_that_was_not_asked_for_ends_the_session(
         await self._session.send(session_messages.encode(part))
 
     monkeypatch.setattr(DocumentExchange, "_answer", answer)
-    async with connected(world, published(document(1)), published(document(3))) as (one, _, running):
+    async with connected(world, await published(document(1)), await published(document(3))) as (
+        one,
+        _,
+        running,
+    ):
         with pytest.raises(PeerError, match="malformed"):
             async with asyncio.timeout(30):
                 await running[0]
@@ -241,7 +245,7 @@ async def test_a_part_that_nobody_waits_for_is_out_of_turn(
     world: World, document: Callable[..., bytes]
 ) -> None:
     same = document(2)
-    async with connected(world, published(same), published(same)) as (one, _, _):
+    async with connected(world, await published(same), await published(same)) as (one, _, _):
         with pytest.raises(PeerError, match="out_of_turn"):
             await one.exchange.take(DocumentPart(version=2, offset=0, size=10, data=PART))
         with pytest.raises(PeerError, match="out_of_turn"):
@@ -259,7 +263,11 @@ async def test_a_peer_that_no_longer_has_it_says_so_and_one_that_is_silent_is_en
         answered.append(ask)
 
     monkeypatch.setattr(DocumentExchange, "_answer", gone)
-    async with connected(world, published(document(1)), published(document(3))) as (one, _, running):
+    async with connected(world, await published(document(1)), await published(document(3))) as (
+        one,
+        _,
+        running,
+    ):
         await until(lambda: bool(answered) and not one.exchange._asking, 30)
         assert one.version == 1
         assert not any(task.done() for task in running)
@@ -269,7 +277,11 @@ async def test_a_peer_that_no_longer_has_it_says_so_and_one_that_is_silent_is_en
 
     monkeypatch.setattr(DocumentExchange, "_answer", silent)
     hasty = Limits(document_part_s=0.2)
-    async with connected(world, published(document(1)), published(document(3)), hasty) as (_, _, running):
+    async with connected(world, await published(document(1)), await published(document(3)), hasty) as (
+        _,
+        _,
+        running,
+    ):
         with pytest.raises(PeerError, match="document_part_late"):
             async with asyncio.timeout(30):
                 await running[0]

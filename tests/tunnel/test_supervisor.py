@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation.model import Evidence
+from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
 from runtime.tunnel.data import Origin
 from runtime.tunnel.frames import ResetCode
@@ -273,3 +274,47 @@ async def test_draining_lets_go_and_says_goodbye(fleet: SmallFleet) -> None:
     await never.drain()  # nothing to let go of
     never.document_changed()
     await never.set_routes({})
+
+
+async def test_a_document_that_arrives_while_data_connections_are_joined_is_not_forgotten(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client alone hears of it: it attests again though no server asks."""
+    genuine, joins = Supervisor._join, 0
+
+    async def join(supervisor: Supervisor, *args: Any) -> Any:
+        nonlocal joins
+        joins += 1
+        if joins == 1:
+            fleet.documents.payload = fleet.payload(version=2)
+            supervisor.document_changed()
+        return await genuine(supervisor, *args)
+
+    monkeypatch.setattr(Supervisor, "_join", join)
+    async with fleet.server() as server, supervised(fleet):
+        await until(lambda: [live.session.epoch for live in server.sessions()] == [1])
+
+
+async def test_a_document_that_arrives_during_the_handshake_is_not_forgotten(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine, met = channel.establish, 0
+
+    async def establish(*args: Any) -> Any:
+        nonlocal met
+        met += 1
+        session = await genuine(*args)
+        if met == 1:
+            fleet.documents.payload = fleet.payload(version=2)
+        return session
+
+    monkeypatch.setattr(channel, "establish", establish)
+    async with fleet.server() as server, supervised(fleet):
+        await until(lambda: [live.session.epoch for live in server.sessions()] == [1])
+
+
+async def test_without_a_new_document_nobody_attests_again(fleet: SmallFleet) -> None:
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        await until(lambda: granted(supervisor))
+        assert not supervisor._again.is_set()
+        assert [live.session.epoch for live in server.sessions()] == [0]

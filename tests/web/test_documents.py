@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from runtime.clock import TrustedClock
-from runtime.documents import dsse
+from runtime.documents import dsse, fleet
 from runtime.documents.strict_json import MAX_DOCUMENT_SIZE
 from runtime.errors import DocumentError, UnreachableError
 from runtime.limits import Limits
@@ -60,18 +61,18 @@ def in_force(of: PublishedDocuments) -> int:
     return of.current().document.version
 
 
-def test_a_version_only_rises(payload: Callable[..., bytes]) -> None:
+async def test_a_version_only_rises(payload: Callable[..., bytes]) -> None:
     of = documents()
     heard: list[int] = []
     of.on_change(lambda: heard.append(in_force(of)))
     with pytest.raises(UnreachableError, match="no fleet document yet"):
         of.current()
-    assert of.accept(signed(payload(3)))
-    assert not of.accept(signed(payload(3)))
+    assert await of.accept(signed(payload(3)))
+    assert not await of.accept(signed(payload(3)))
     with pytest.raises(DocumentError, match="is 2, in force is 3"):
-        of.accept(signed(payload(2)))
+        await of.accept(signed(payload(2)))
     assert in_force(of) == 3
-    assert of.accept(signed(payload(7)))
+    assert await of.accept(signed(payload(7)))
     assert (in_force(of), heard) == (7, [3, 7])
     assert of.current().payload == payload(7)
 
@@ -93,51 +94,90 @@ def test_a_version_only_rises(payload: Callable[..., bytes]) -> None:
         (lambda p: with_payload(signed(p(2)), p(3)), "no signature"),
     ],
 )
-def test_what_is_not_the_owners_next_document_changes_nothing(
+async def test_what_is_not_the_owners_next_document_changes_nothing(
     payload: Callable[..., bytes], make: Callable[[Any], bytes], match: str
 ) -> None:
     of = documents()
-    of.accept(signed(payload(1)))
+    await of.accept(signed(payload(1)))
     with pytest.raises(DocumentError, match=match):
-        of.accept(make(payload))
+        await of.accept(make(payload))
     assert of.current().payload == payload(1)
 
 
-def test_the_settings_say_how_old_a_document_may_be_at_first(payload: Callable[..., bytes]) -> None:
+async def test_the_settings_say_how_old_a_document_may_be_at_first(payload: Callable[..., bytes]) -> None:
     of = documents(document_min_version=5)
     with pytest.raises(DocumentError, match="is 4, the settings want at least 5"):
-        of.accept(signed(payload(4)))
-    assert of.accept(signed(payload(5)))
+        await of.accept(signed(payload(4)))
+    assert await of.accept(signed(payload(5)))
 
 
-def test_an_expired_document_is_none_and_a_clock_turned_back_does_not_revive_it(
+async def test_an_expired_document_is_none_and_a_clock_turned_back_does_not_revive_it(
     payload: Callable[..., bytes],
 ) -> None:
     clock = Clock()
     of = documents(clock)
-    of.accept(signed(payload(1)))
+    await of.accept(signed(payload(1)))
     clock.wall = NOW + 15 * DAY
     with pytest.raises(UnreachableError, match="fleet document 1 ended at"):
         of.current()
-    of.accept(signed(payload(2, now=NOW + 15 * DAY)))
+    await of.accept(signed(payload(2, now=NOW + 15 * DAY)))
     assert in_force(of) == 2
     clock.wall = NOW
     assert clock.trusted.now() == NOW + 15 * DAY - 3600  # the second document's issue time
 
 
-def test_the_last_second_of_a_document_counts(payload: Callable[..., bytes]) -> None:
+async def test_the_last_second_of_a_document_counts(payload: Callable[..., bytes]) -> None:
     """As the verifier has it, which is what peers are refused by."""
     end = NOW - 3600 + 14 * DAY
     clock = Clock()
     of = documents(clock)
     clock.wall = end
-    assert of.accept(signed(payload(1)))
+    assert await of.accept(signed(payload(1)))
     assert in_force(of) == 1
     clock.wall = end + 1
     with pytest.raises(UnreachableError, match="fleet document 1 ended at"):
         of.current()
     with pytest.raises(DocumentError, match="which is past"):
-        documents(clock).accept(signed(payload(1)))
+        await documents(clock).accept(signed(payload(1)))
+
+
+async def test_the_document_in_force_is_not_read_again(
+    payload: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every URL gives it at every poll, to every member."""
+    clock = Clock()
+    of = documents(clock)
+    assert await of.accept(signed(payload(1)))
+
+    def read(_: bytes) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(fleet, "read", read)
+    assert not await of.accept(signed(payload(1)))
+    clock.wall = NOW + 15 * DAY
+    with pytest.raises(DocumentError, match="which is past"):
+        await of.accept(signed(payload(1)))
+    with pytest.raises(AssertionError, match="read again"):
+        await of.accept(signed(payload(2)))
+
+
+async def test_sessions_go_on_while_a_large_document_is_read(amd_members: list[Any]) -> None:
+    """1,024 members take hundreds of milliseconds, which is the loop's only if it does nothing else."""
+    of, turns = documents(), 0
+    many = [replace(amd_members[0], name=f"m-{n}", settings_digest=n.to_bytes(32, "big"),
+                    chip_id=n.to_bytes(64, "big")) for n in range(1, 1025)]  # fmt: skip
+
+    async def session() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.001)
+            turns += 1
+
+    going_on = asyncio.create_task(session())
+    assert await of.accept(signed(fleet_payload(many)))
+    going_on.cancel()
+    assert len(of.current().document.members) == 1024
+    assert turns >= 5  # none, if the loop reads
 
 
 # -- URLs -----------------------------------------------------------------------------------------------

@@ -59,7 +59,8 @@ class PublishedBundle:
                 try:
                     async with session.get(url, allow_redirects=False) as response:
                         if response.status == 200:
-                            return bundle.read(await _body(response))
+                            # 8 MiB take a second: a thread reads them, sessions go on.
+                            return await asyncio.to_thread(bundle.read, await _body(response))
                         why = f"HTTP {response.status}"
                 except (aiohttp.ClientError, TimeoutError, MalformedError) as error:
                     why = f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -80,3 +81,22 @@ async def test_silent_publishers_cost_a_bounded_wait_and_are_left_alone_for_a_wh
     for writer in connections:
         writer.close()
     server.close()
+
+
+async def test_sessions_go_on_while_a_large_bundle_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 MiB take a second: whatever reads them is not the loop."""
+    reading, released = threading.Event(), threading.Event()
+    genuine = bundles.read
+
+    def slow(data: bytes) -> Bundle:
+        reading.set()
+        assert released.wait(20)  # by the loop, which would wait here for itself
+        return genuine(data)
+
+    monkeypatch.setattr(bundles, "read", slow)
+    async with Endorsers({"/a": said(5)}).running() as base, asyncio.timeout(40):
+        asking = asyncio.create_task(PublishedBundle((f"{base}/a",)).refresh())
+        while not reading.is_set():  # noqa: ASYNC110 - a thread tells it
+            await asyncio.sleep(0.01)
+        released.set()
+        assert await asking == made(5)
