@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 
@@ -18,6 +19,22 @@ before any check. A check's id, what was expected, what was found, who vouches f
 in every refusal.
 
 """
+WITHOUT: Mapping[str, str] = {
+    "format.parts": "the document's schema asks for Reference Values of every part that a format has: a "
+    "document without them is malformed, and this says it again, should the two ever part",
+    "td.mrtd": "the rules of `tees.tdx` stand for themselves and hold MRTD against a list; under a fleet "
+    "document that is `firmware.measurement`, which also knows what Google endorses",
+    "nitro.document.module_id": "of `nitro.verify`, which holds one document against one expected instance; "
+    "under a fleet document that is `member.instance`",
+    "nitro.document.pcr*": "likewise: `image.*`, `firmware.pcr7` and `settings.register`",
+    "nitro.revocation.*": "AWS' certificates below the first authority live for hours or days, and no "
+    "evidence format carries a revocation list of AWS'; `nitro.verify` takes lists",
+}
+_NONE = """## No vector, because
+
+| check | why it cannot fail, or not alone |
+|---|---|
+"""
 _COLUMNS = "| what is wrong | evidence | check | reason |\n|---|---|---|---|\n"
 
 
@@ -31,6 +48,7 @@ def page() -> str:
             also = f" ({', '.join(row.also)})" if row.also else ""
             out.append(f"| {row.what} | `{row.format}` | `{row.check}`{also} | `{row.reason}` |\n")
         out.append("\n")
+    out += [_NONE, *(f"| `{check}` | {why} |\n" for check, why in WITHOUT.items())]
     return "".join(out).rstrip() + "\n"
 
 

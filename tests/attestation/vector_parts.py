@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,15 +13,12 @@ from runtime.attestation.binding import tied_qualifying
 from runtime.attestation.eventlog import events
 from runtime.attestation.formats import QUOTED_REGISTERS
 from runtime.documents import settings, times
-from tests.attestation import platforms
 from tests.fakes import (
     azure,
-    event_log,
     google,
     intel,
     machines,
     measured_boot,
-    nitro,
     snp_report,
     td_machine,
     tpm,
@@ -32,7 +28,6 @@ from tests.fakes.amd import FakeAmd
 from tests.fakes.amd_certificates import ia5
 from tests.fakes.intel_certificates import PLATFORM_CA, Platform, crl
 from tests.fakes.machines import BINDER, FakeMachine
-from tests.fakes.nitro import FakeNitro
 from tests.fakes.tpm_certificates import FakePath
 
 Options = dict[str, Any]
@@ -65,13 +60,6 @@ def foreign_endorsement() -> bytes:
     """Return a launch endorsement whose root is nobody's."""
     root = google.root(days=3651)
     return google.endorsement(google.golden(tdx=[machines.MRTD], field6=google.pem(root)))
-
-
-def oversized() -> bytes:
-    """Return evidence with a CC log one byte over its bound."""
-    name, item = b"gcp-tdx", b"ccel"
-    head = b"CTE1" + bytes([len(name)]) + name + bytes([1, len(item)]) + item
-    return head + struct.pack(">I", 128 * 1024 + 1) + bytes(128 * 1024 + 1)
 
 
 def _retied(machine: FakeMachine, change: Any) -> Options:
@@ -225,12 +213,6 @@ def extended_twice(_: FakeMachine, __: FakeAmd) -> Options:
     return {"registers": {14: twice}}
 
 
-def short_log(_: FakeMachine, __: FakeAmd) -> Options:
-    banks = (events.SHA256, events.SHA384)
-    kept = [event_log.record(*entry, banks=banks) for entry in measured_boot.LOG_RECORDS[:-1]]
-    return {"endorsements": {"event_log": event_log.log(*kept, banks=banks, register=0)}}
-
-
 def other_ak_path(_: FakeMachine, __: FakeAmd) -> Options:
     return {"path": tpm_certificates.azure(tpm.rsa_key("another").public_key())}
 
@@ -272,41 +254,6 @@ def spliced_document(machine: FakeMachine, amd: FakeAmd) -> Options:
 def chip_elsewhere(_: FakeMachine, amd: FakeAmd) -> Options:
     region = ia5("CN=cc-us-east-2.amazonaws.com")
     return {"chip": amd.chip("elsewhere", "Milan", signer="vlek", extensions={"5": region}, days=731)}
-
-
-def trailing_document(machine: FakeMachine, _: FakeAmd) -> Options:
-    return {"parts": {"nitrotpm_document": machine.evidence().parts["nitrotpm_document"] + b"\0"}}
-
-
-def other_algorithm(machine: FakeMachine, _: FakeAmd) -> Options:
-    document = machine.evidence().parts["nitrotpm_document"]
-    return {"parts": {"nitrotpm_document": document.replace(b"\xa1\x01\x38\x22", b"\xa1\x01\x38\x23", 1)}}
-
-
-CLOUD = FakeNitro.create()
-
-
-def foreign_nitro(_: FakeMachine, __: FakeAmd) -> Options:
-    document = machines.nitro_document(CLOUD, BINDER, None, machines.SETTINGS, {})
-    return {"parts": {"nitrotpm_document": document}}
-
-
-def _own_cloud(machine: FakeMachine) -> FakeNitro:
-    assert machine.cloud is not None
-    return machine.cloud
-
-
-def expired_leaf(machine: FakeMachine, _: FakeAmd) -> Options:
-    return {"leaf": _own_cloud(machine).leaf(not_after=nitro.NOW - 1)}
-
-
-def signed_by_another_leaf(machine: FakeMachine, _: FakeAmd) -> Options:
-    return {"nitro": {"certificate": _own_cloud(machine).leaf().der}}
-
-
-def production(machine: FakeMachine, _: FakeAmd) -> Options:
-    """Return the fleet of a machine that only tests may have."""
-    return {"fleet": platforms.document(machine, purpose="production", least_grade=dict.fromkeys(ROLES, "N"))}
 
 
 def two_generations(machine: FakeMachine, _: FakeAmd) -> Options:

@@ -1,14 +1,21 @@
-"""What is wrong with a NitroTPM document, and what is wrong whatever the platform. Pure."""
+"""What is wrong with a NitroTPM document, or with what it hangs on. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from runtime.attestation.model import Reason
-from runtime.documents import times
+from tests.attestation import parts_nitro as aws
 from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector
-from tests.fakes import fleets, nitro
+from tests.fakes import nitro
+
+_AUTHORITIES = {
+    "root": "a root",
+    "intermediate1": "a region's authority",
+    "intermediate2": "a zone's authority",
+    "intermediate3": "an instance's authority",
+}
 
 
 def _nitro(what: str, check: str, reason: str, form: str = "aws-nitrotpm", **more: Any) -> Vector:
@@ -16,15 +23,86 @@ def _nitro(what: str, check: str, reason: str, form: str = "aws-nitrotpm", **mor
 
 
 NITRO: tuple[Vector, ...] = (
-    _nitro("bytes behind the document", "malformed", Reason.MALFORMED, lazy=parts.trailing_document),
-    _nitro("another algorithm than ES384", "malformed", Reason.MALFORMED, lazy=parts.other_algorithm),
+    _nitro("bytes behind the document", "malformed", Reason.MALFORMED, lazy=aws.trailing_document),
+    _nitro("another algorithm than ES384", "malformed", Reason.MALFORMED, lazy=aws.other_algorithm),
     _nitro(
         "another digest than SHA384", "malformed", Reason.MALFORMED, options={"nitro": {"digest": "SHA512"}}
     ),
-    _nitro("another root", "nitro.chain.root", Reason.CHAIN, lazy=parts.foreign_nitro),
-    _nitro("a leaf that has expired", "nitro.chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_leaf),
     _nitro(
-        "another key signed", "nitro.document.signature", Reason.SIGNATURE, lazy=parts.signed_by_another_leaf
+        "a critical header, of which none is known", "malformed", Reason.MALFORMED, lazy=aws.critical_header
+    ),
+    _nitro("a header that no signature covers", "malformed", Reason.MALFORMED, lazy=aws.unprotected_header),
+    _nitro(
+        "a register shorter than its digest",
+        "malformed",
+        Reason.MALFORMED,
+        options={"registers": {4: b"\x01" * 32}},
+    ),
+    *(
+        _nitro(f"{thing} {what}", f"nitro.chain.{check}.{role}", reason, lazy=lazy)
+        for place, (role, thing) in enumerate(_AUTHORITIES.items())
+        for what, check, reason, lazy in (
+            (
+                "that may not certify",
+                "authority",
+                Reason.CHAIN,
+                aws.authority(nitro.AUTHORITIES[place], ca=False),
+            ),
+            (
+                "that has expired",
+                "dates",
+                Reason.EXPIRED,
+                aws.authority(nitro.AUTHORITIES[place], not_after=nitro.NOW - 1),
+            ),
+        )
+    ),
+    *(
+        _nitro(f"{thing} {what}", f"nitro.chain.{check}.{role}", Reason.CHAIN, lazy=lazy)
+        for place, (role, thing) in enumerate(_AUTHORITIES.items())
+        if place
+        for what, check, lazy in (
+            ("issued by another name", "names", aws.authority(nitro.AUTHORITIES[place], issuer_name="aws")),
+            (
+                "signed by another key",
+                "signature",
+                aws.authority(nitro.AUTHORITIES[place], issuer_key=aws.OTHER_KEY),
+            ),
+        )
+    ),
+    *(
+        _nitro(f"a leaf {what}", check, reason, lazy=lazy)
+        for what, check, reason, lazy in (
+            ("that may certify", "nitro.chain.authority.leaf", Reason.CHAIN, aws.leaf(ca=True)),
+            ("issued by another name", "nitro.chain.names.leaf", Reason.CHAIN, aws.leaf(issuer_name="aws")),
+            (
+                "signed by another key",
+                "nitro.chain.signature.leaf",
+                Reason.CHAIN,
+                aws.leaf(issuer_key=aws.OTHER_KEY),
+            ),
+            (
+                "of another module than the document's",
+                "nitro.leaf.name",
+                Reason.INSTANCE,
+                aws.leaf(common_name=aws.OTHER_MODULE),
+            ),
+            (
+                "that is younger than the document",
+                "nitro.document.timestamp.leaf",
+                Reason.EXPIRED,
+                aws.leaf(not_before=nitro.NOW),
+            ),
+        )
+    ),
+    _nitro("another root", "nitro.chain.root", Reason.CHAIN, lazy=aws.foreign),
+    _nitro(
+        "a leaf that has expired",
+        "nitro.chain.dates.leaf",
+        Reason.EXPIRED,
+        lazy=aws.leaf(not_after=nitro.NOW - 1),
+    ),
+    _nitro(
+        "another key signed", "nitro.document.signature", Reason.SIGNATURE, lazy=aws.signed_by_another_leaf
     ),
     _nitro(
         "registers of zeros: nothing was measured",
@@ -112,58 +190,5 @@ NITRO: tuple[Vector, ...] = (
         "nitro.region",
         Reason.REGION,
         fleet={"values": {"nitrotpm": {"regions": ["us-east-2"]}}},
-    ),
-)
-
-CROSS: tuple[Vector, ...] = (
-    vector(
-        "Cross-cutting",
-        "a format without Reference Values",
-        "gcp-tdx",
-        "gcp-tdx.accepted",
-        Reason.DOCUMENT,
-        fleet={"reference_values": {}},
-    ),
-    vector(
-        "Cross-cutting",
-        "a document of the future",
-        "qemu-tpm",
-        "document.issued_at",
-        Reason.DOCUMENT,
-        how={"now": fleets.NOW - 3601},
-    ),
-    vector(
-        "Cross-cutting",
-        "a document past its life",
-        "qemu-tpm",
-        "document.expires_at",
-        Reason.EXPIRED,
-        how={"now": fleets.NOW + 14 * times.DAY_S},
-    ),
-    vector(
-        "Cross-cutting",
-        "settings that no member has",
-        "qemu-tpm",
-        "member.known",
-        Reason.MEMBER,
-        how={"settings_digest": bytes(32)},
-    ),
-    vector("Cross-cutting", "another role", "qemu-tpm", "member.role", Reason.ROLE, how={"role": "server"}),
-    vector(
-        "Cross-cutting",
-        "a grade below the role's least",
-        "gcp-snp",
-        "grade.least",
-        Reason.GRADE,
-        fleet={"least_grade": {"server": "P", "client": "P", "key_receiver": "P"}},
-        how={"roots": "hardware"},
-    ),
-    vector(
-        "Cross-cutting",
-        "an item larger than its bound",
-        "gcp-tdx",
-        "malformed",
-        Reason.MALFORMED,
-        how={"evidence": parts.oversized()},
     ),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from runtime.attestation.model import Reason
+from tests.attestation import parts_cross as cross
+from tests.attestation import parts_tpm as more
 from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector
 from tests.fakes import azure, google, tpm
@@ -31,6 +33,12 @@ TPM: tuple[Vector, ...] = (
         options={"quote": {"selections": parts.two_banks()}},
     ),
     _tpm("values that were not quoted", "quote.pcr_digest", Reason.MEASUREMENT, lazy=parts.other_values),
+    _tpm(
+        "the quoted values, one of them as another register's",
+        "quote.pcr_values",
+        Reason.MEASUREMENT,
+        lazy=more.renumbered_values,
+    ),
     _tpm("another key signed", "quote.signature", Reason.SIGNATURE, options={"ak": tpm.rsa_key("another")}),
     _tpm("a key that signs anything", "ak.attributes", Reason.SIGNER, lazy=parts.unrestricted_key),
     _tpm(
@@ -39,7 +47,7 @@ TPM: tuple[Vector, ...] = (
         Reason.INSTANCE,
         fleet={"member": {"instance": {"kind": "tpm_ak_name", "value": "000b" + "01" * 32}}},
     ),
-    _tpm("a software TPM under purpose production", "malformed", Reason.MALFORMED, lazy=parts.production),
+    _tpm("a software TPM under purpose production", "malformed", Reason.MALFORMED, lazy=cross.production),
     _tpm(
         "PCR4 of another image",
         "image.pcr4",
@@ -79,7 +87,33 @@ TPM: tuple[Vector, ...] = (
     _tpm("PCR14 was extended twice", "settings.register", Reason.SETTINGS, lazy=parts.extended_twice),
     _tpm("two generations' registers", "image.generation", Reason.IMAGE, lazy=parts.two_generations),
     _tpm("an image past its date", "image.date", Reason.EXPIRED, lazy=parts.old_image),
-    _tpm("a log that does not lead to PCR11", "log.replay.11", Reason.MEASUREMENT, lazy=parts.short_log),
+    *(
+        _tpm(
+            f"a log that does not lead to PCR{register}",
+            f"log.replay.{register}",
+            Reason.MEASUREMENT,
+            lazy=more.log_without(register),
+        )
+        for register in (4, 7, 11)
+    ),
+    _tpm(
+        "a log whose text is not what was measured",
+        "log.event_data",
+        Reason.MEASUREMENT,
+        lazy=more.altered_event,
+    ),
+    _tpm(
+        "a firmware that handed over twice",
+        "log.separator",
+        Reason.MEASUREMENT,
+        lazy=more.second_separator,
+    ),
+    _tpm(
+        "a Secure Boot policy past its date",
+        "firmware.pcr7.date",
+        Reason.EXPIRED,
+        lazy=cross.firmware_past_its_date("pcr7_sha256"),
+    ),
     _tpm(
         "no log, which the owner requires",
         "log.present",

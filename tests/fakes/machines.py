@@ -77,6 +77,7 @@ class FakeMachine:
     firmware: Mapping[str, bytes]  # register -> value
     roots: tuple[Root, ...]
     cloud: FakeNitro | None = None
+    measurements: Mapping[str, Any] = field(default_factory=lambda: dict(MEASUREMENTS))  # of its image
     make: Callable[[bytes, bytes, Options], Evidence] = field(repr=False)
 
     def evidence(self, binder: bytes = BINDER, settings_digest: bytes = SETTINGS, **options: Any) -> Evidence:
@@ -109,7 +110,7 @@ class FakeMachine:
                         "id": "test-image",
                         "manifest_sha256": "22" * 32,
                         "not_after": times.show(self.now + 30 * times.DAY_S),
-                        "measurements": dict(MEASUREMENTS),
+                        "measurements": dict(self.measurements),
                     }
                 ],
                 "firmware": [

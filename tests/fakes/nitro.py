@@ -132,6 +132,7 @@ class Shape:
     curve: ec.EllipticCurve = field(default_factory=ec.SECP384R1)
     public_key: Any = None  # another than the issued key's own
     issuer_name: str | None = None  # another than the issuer's own
+    issuer_key: ec.EllipticCurvePrivateKey | None = None  # likewise
     unknown_critical: bool = False
     common_name: str | None = None
 
@@ -158,7 +159,7 @@ def issue(common_name: str, issuer: Issued | None, shape: Shape) -> Issued:
     if shape.unknown_critical:
         extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\0")
         builder = builder.add_extension(extension, critical=True)
-    made = builder.sign(key if issuer is None else issuer.key, shape.hash)
+    made = builder.sign(shape.issuer_key or (key if issuer is None else issuer.key), shape.hash)
     return Issued(common_name, key, made.public_bytes(serialization.Encoding.DER))
 
 

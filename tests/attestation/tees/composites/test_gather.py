@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from runtime.attestation import x509_path
 from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.composites import gather
 from runtime.errors import MalformedError
@@ -76,6 +77,17 @@ def test_a_list_that_names_a_certificate_or_is_not_the_authoritys(
 def test_a_list_that_has_ended(platforms: Mapping[str, FakeMachine]) -> None:
     short = {"ak_crl": revocations(1, MIDDLE, days=0)}
     assert set(refused(platforms[GCP], now=intel.NOW + 3600, endorsements=short)) == {"ak.crl.dates"}
+
+
+def test_a_list_of_the_future(platforms: Mapping[str, FakeMachine]) -> None:
+    """A list that its authority has not made yet says nothing of now; at its very second it does."""
+    made = int((NOW - timedelta(days=1)).timestamp())
+    crl = revocations(1, MIDDLE)
+    issuer, leaf = (x509_path.load(der, "certificate") for der in PATH.ders()[1::-1])
+    for now, failed in ((made - 1, ["ak.crl.dates"]), (made, [])):
+        findings = Findings()
+        gather._check_list(findings, "ak_crl", crl, issuer, leaf, now)
+        assert [check.id for check in findings.failed()] == failed
 
 
 def test_what_refuses_leaves_its_checks_behind_a_prefix() -> None:

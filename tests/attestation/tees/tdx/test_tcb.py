@@ -8,7 +8,8 @@ import pytest
 
 from runtime.attestation.tees.tdx.tcb import converge
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
-from tests.fakes.intel import platform_level, tcb_info
+from runtime.documents import times
+from tests.fakes.intel import level, platform_level, qe_identity, tcb_info
 from tests.fakes.intel_certificates import (
     COMPONENTS,
     Platform,
@@ -124,3 +125,21 @@ S = TcbStatus
 def test_a_whole_has_everything_that_is_wrong_with_its_parts(parts: list[S], whole: S) -> None:
     assert converge(parts) is whole
     assert converge(reversed(parts)) is whole
+
+
+@pytest.mark.parametrize("oldest", ["platform", "module", "qe"])
+def test_the_date_is_that_of_the_oldest_part(oldest: str) -> None:
+    """An owner's days of grace count from it: the newest part's would give the oldest more days."""
+
+    def dated(name: str, given: dict[str, Any]) -> dict[str, Any]:
+        return given | {"tcbDate": "2023-08-09T00:00:00Z" if name == oldest else "2025-02-12T00:00:00Z"}
+
+    modules = [
+        entry | {"tcbLevels": [dated("module", level("UpToDate", isvsvn=3))]}
+        for entry in tcb_info()["tdxModuleIdentities"]
+    ]
+    levels = [dated("platform", platform_level("UpToDate"))]
+    info = tcb_info(tcbLevels=levels, tdxModuleIdentities=modules)
+    identity = qe_identity(tcbLevels=[dated("qe", level("UpToDate", isvsvn=4))])
+    claims = accept(collateral=collateral(tcb_info=info, qe_identity=identity))
+    assert claims.tcb.date == times.parse("2023-08-09T00:00:00Z")

@@ -42,6 +42,16 @@ def test_a_genuine_quote_makes_claims(version: int, td15: bool) -> None:
     assert claims.newest_endorsement == times.parse(ISSUED)
 
 
+def test_claims_end_with_the_first_of_the_revocation_lists() -> None:
+    sooner = "2026-01-20T00:00:00Z"
+    lists = (
+        {"root_crl": crl("Intel SGX Root CA", MACHINE.intel.root_key, next_update=sooner)},
+        {"pck_crl": crl(PLATFORM_CA, MACHINE.intel.ca_key, next_update=sooner)},
+    )
+    for changed in lists:
+        assert accept(collateral=collateral(**changed)).endorsed_until == times.parse(sooner)
+
+
 def test_zeros_behind_the_quote_are_a_buffer() -> None:
     assert accept(MACHINE.quote(trailing=bytes(3065))).report.mrtd == b"\x22" * 48
     assert refused(MACHINE.quote(trailing=bytes(9) + b"x")) == {"quote.padding": "padding"}
