@@ -15,8 +15,8 @@ Made by `python -m tests.attestation.checks`; held by `tests/attestation/test_ve
 evidence in the real format, really signed under throw-away roots, that is right in everything but one
 thing; the test asks the production verifier and wants exactly this check, but for those in brackets,
 which the same one thing cannot but fail as well. `malformed` means that the parser refused the bytes
-before any check. A check's id, what was expected, what was found, who vouches for it and what to do are
-in every refusal.
+before any check, in the words beside it. A check's id, what was expected, what was found, who vouches for
+it and what to do are in every refusal.
 
 """
 WITHOUT: Mapping[str, str] = {
@@ -45,8 +45,9 @@ def page() -> str:
         rows = list(vectors)
         out.append(f"## {section} ({len(rows)})\n\n{_COLUMNS}")
         for row in rows:
+            says = f": {row.says}" if row.says else ""
             also = f" ({', '.join(row.also)})" if row.also else ""
-            out.append(f"| {row.what} | `{row.format}` | `{row.check}`{also} | `{row.reason}` |\n")
+            out.append(f"| {row.what} | `{row.format}` | `{row.check}`{says}{also} | `{row.reason}` |\n")
         out.append("\n")
     out += [_NONE, *(f"| `{check}` | {why} |\n" for check, why in WITHOUT.items())]
     return "".join(out).rstrip() + "\n"

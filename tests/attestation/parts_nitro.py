@@ -8,7 +8,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.attestation.vector import Make
-from tests.fakes import machines, nitro
+from tests.fakes import machines, measured_boot, nitro
 from tests.fakes.amd import FakeAmd
 from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 from tests.fakes.nitro import FakeNitro
@@ -45,7 +45,7 @@ def critical_header(machine: FakeMachine, _: FakeAmd) -> Options:
     """Return a document whose protected header, which the signature covers, names a critical header."""
     assert machine.cloud is not None
     signer = machine.cloud.leaf()
-    measured = machines.registers(machines.SHA384_PCRS, "sha384", SETTINGS, {})
+    measured = measured_boot.registers(measured_boot.SHA384_PCRS, "sha384", SETTINGS, {})
     fields = machine.cloud.fields("nitrotpm", signer, user_data=BINDER, nitrotpm_pcrs=measured)
     document = nitro.sign(nitro.cbor(fields), signer.key, nitro.cbor({1: -35, 2: [1]}))
     return {"parts": {"nitrotpm_document": document}}
@@ -75,3 +75,8 @@ def trailing_document(machine: FakeMachine, _: FakeAmd) -> Options:
 def other_algorithm(machine: FakeMachine, _: FakeAmd) -> Options:
     document = machine.evidence().parts["nitrotpm_document"]
     return {"parts": {"nitrotpm_document": document.replace(b"\xa1\x01\x38\x22", b"\xa1\x01\x38\x23", 1)}}
+
+
+def five_parts(machine: FakeMachine, _: FakeAmd) -> Options:
+    document = machine.evidence().parts["nitrotpm_document"]
+    return {"parts": {"nitrotpm_document": b"\x85" + document[1:] + b"\x40"}}

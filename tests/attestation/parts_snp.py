@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from runtime.attestation.binding import tied_qualifying
 from runtime.attestation.model import TrustRoot
 from tests.attestation.vector import Make
-from tests.fakes import amd_certificates, snp_report
+from tests.fakes import amd_certificates, measured_boot, nitro, snp_report
 from tests.fakes.amd import FakeAmd
 from tests.fakes.amd_certificates import ia5
-from tests.fakes.machines import FakeMachine
+from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
 Options = dict[str, Any]
 
@@ -62,3 +63,16 @@ def pinned_for_another_product(machine: FakeMachine, amd: FakeAmd) -> Options:
     milan = amd.root("Milan")
     wrong = dataclasses.replace(milan, product="Genoa")
     return {"roots": tuple(wrong if root == milan else root for root in machine.roots)}
+
+
+def vlek_of_a_chip(_: FakeMachine, amd: FakeAmd) -> Options:
+    named = {"4": b"\x77" * 64, "5": ia5(f"CN=cc-{nitro.REGION}.amazonaws.com")}
+    return {"chip": amd.chip("aws-host", "Milan", signer="vlek", extensions=named, days=730)}
+
+
+def long_signature(machine: FakeMachine, _: FakeAmd) -> Options:
+    """Return a report whose R has a bit above the 384 of its curve; the quote speaks of this report."""
+    report = bytearray(machine.evidence().parts["snp_report"])
+    report[snp_report.SIGNED_BYTES + 71] = 1
+    quote = measured_boot.quote_parts(tied_qualifying(BINDER, bytes(report)), SETTINGS, {})
+    return {"parts": {"snp_report": bytes(report), **quote}}

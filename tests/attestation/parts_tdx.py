@@ -108,3 +108,15 @@ def ccel_without(rtmr: int) -> Make:
         return {"parts": {"ccel": event_log.log(*(event_log.record(*entry) for entry in kept))}}
 
     return make
+
+
+def key_type(machine: FakeMachine, _: FakeAmd) -> Options:
+    """Return a quote that says of its attestation key that it is on P-384."""
+    quote = machine.evidence().parts["td_quote"]
+    return {"parts": {"td_quote": quote[:2] + b"\3" + quote[3:]}}
+
+
+def short_chain(_: FakeMachine, __: FakeAmd) -> Options:
+    """Return a quote whose chain ends below its root."""
+    chain = intel.pem(MACHINE.intel.pck(), MACHINE.intel.ca())
+    return {"parts": {"td_quote": MACHINE.intel.quote(chain)}}

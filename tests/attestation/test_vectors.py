@@ -54,6 +54,8 @@ def test_a_vector_fails_only_by_its_check(
         verifier.appraise(made)
     except MalformedError as error:
         assert vector.check == "malformed", error
+        assert vector.says, "a parser has many reasons: say which"
+        assert vector.says in str(error)
         return
     except EvidenceRefusedError as error:
         failed = {check.id: str(check.reason) for check in error.checks}

@@ -64,6 +64,7 @@ CROSS: tuple[Vector, ...] = (
         "malformed",
         Reason.MALFORMED,
         "gcp-tdx",
+        says="ccel is 131073 bytes, want 1 to 131072",
         how={"evidence": parts.oversized()},
     ),
     _cross(

@@ -23,19 +23,53 @@ def _nitro(what: str, check: str, reason: str, form: str = "aws-nitrotpm", **mor
 
 
 NITRO: tuple[Vector, ...] = (
-    _nitro("bytes behind the document", "malformed", Reason.MALFORMED, lazy=aws.trailing_document),
-    _nitro("another algorithm than ES384", "malformed", Reason.MALFORMED, lazy=aws.other_algorithm),
     _nitro(
-        "another digest than SHA384", "malformed", Reason.MALFORMED, options={"nitro": {"digest": "SHA512"}}
+        "bytes behind the document",
+        "malformed",
+        Reason.MALFORMED,
+        says="has 1 bytes behind its end",
+        lazy=aws.trailing_document,
     ),
     _nitro(
-        "a critical header, of which none is known", "malformed", Reason.MALFORMED, lazy=aws.critical_header
+        "another algorithm than ES384",
+        "malformed",
+        Reason.MALFORMED,
+        says="alg is not ES384",
+        lazy=aws.other_algorithm,
     ),
-    _nitro("a header that no signature covers", "malformed", Reason.MALFORMED, lazy=aws.unprotected_header),
+    _nitro(
+        "another digest than SHA384",
+        "malformed",
+        Reason.MALFORMED,
+        says="digest is not SHA384",
+        options={"nitro": {"digest": "SHA512"}},
+    ),
+    _nitro(
+        "a critical header, of which none is known",
+        "malformed",
+        Reason.MALFORMED,
+        says="has critical headers, and none is known",
+        lazy=aws.critical_header,
+    ),
+    _nitro(
+        "an envelope of five parts",
+        "malformed",
+        Reason.MALFORMED,
+        says="COSE_Sign1 has 5 parts, want 4",
+        lazy=aws.five_parts,
+    ),
+    _nitro(
+        "a header that no signature covers",
+        "malformed",
+        Reason.MALFORMED,
+        says="unprotected header is not empty",
+        lazy=aws.unprotected_header,
+    ),
     _nitro(
         "a register shorter than its digest",
         "malformed",
         Reason.MALFORMED,
+        says="nitrotpm_pcrs[4] is 32 bytes, want 48",
         options={"registers": {4: b"\x01" * 32}},
     ),
     *(

@@ -20,8 +20,27 @@ def _tdx(what: str, check: str, reason: str, tdx: Mapping[str, Any] | None = Non
 
 
 TDX: tuple[Vector, ...] = (
-    _tdx("quote version 6", "malformed", Reason.MALFORMED, lazy=parts.quote_version),
-    _tdx("another TEE type", "malformed", Reason.MALFORMED, lazy=parts.quote_tee),
+    _tdx(
+        "quote version 6",
+        "malformed",
+        Reason.MALFORMED,
+        says="version is 6, want 4 or 5",
+        lazy=parts.quote_version,
+    ),
+    _tdx(
+        "another TEE type",
+        "malformed",
+        Reason.MALFORMED,
+        says="TEE type is 0, want 129",
+        lazy=parts.quote_tee,
+    ),
+    _tdx(
+        "another kind of attestation key",
+        "malformed",
+        Reason.MALFORMED,
+        says="attestation key type is 3, want 2",
+        lazy=intel.key_type,
+    ),
     _tdx("another quoting enclave's vendor", "quote.vendor", str(reasons.QE_IDENTITY), {"vendor": bytes(16)}),
     _tdx(
         "another key signed the quote",
@@ -45,42 +64,8 @@ TDX: tuple[Vector, ...] = (
         "certification data that yields no PCK chain",
         "malformed",
         Reason.MALFORMED,
+        says="QE certification data type is 1, want 5",
         lazy=parts.certification_type,
-    ),
-    _tdx(
-        "a chain under another root",
-        "chain.root",
-        Reason.CHAIN,
-        how={"roots": "without IntelRoot"},
-        also=("collateral.tcb_info.root", "revocation.pck_crl.issuer"),
-    ),
-    _tdx("a root that has expired", "chain.dates.root", Reason.EXPIRED, lazy=intel.expired_root),
-    _tdx("a PCK CA that has expired", "chain.dates.intermediate", Reason.EXPIRED, {"ca": {"days": 1}}),
-    _tdx("a PCK CA of another name", "chain.names.intermediate", Reason.CHAIN, lazy=intel.other_ca),
-    _tdx(
-        "a PCK of another name",
-        "chain.names.leaf",
-        Reason.CHAIN,
-        {"pck": {"subject": "Intel SGX PCK"}},
-    ),
-    _tdx(
-        "a PCK CA that may certify authorities",
-        "chain.authority.intermediate",
-        Reason.CHAIN,
-        {"ca": {"path_length": 1}},
-    ),
-    _tdx("a PCK that is an authority", "chain.authority.leaf", Reason.CHAIN, {"pck": {"ca": True}}),
-    _tdx(
-        "a PCK CA that the root did not sign",
-        "chain.signature.intermediate",
-        Reason.CHAIN,
-        {"ca": {"issuer_key": td_machine.OTHER_KEY}},
-    ),
-    _tdx(
-        "a PCK that the CA did not sign",
-        "chain.signature.leaf",
-        Reason.CHAIN,
-        {"pck": {"issuer_key": td_machine.OTHER_KEY}},
     ),
     _tdx(
         "bytes behind the quote that nothing signs",
@@ -96,105 +81,6 @@ TDX: tuple[Vector, ...] = (
             ("miscselect", {"miscselect": 1}),
             ("attributes", {"attributes": bytes([0x31]) + bytes(15)}),
         )
-    ),
-    _tdx("a PCK that has expired", "chain.dates.leaf", Reason.EXPIRED, lazy=parts.expired_pck),
-    _tdx("a PCK that Intel revoked", "revocation.pck_crl", Reason.REVOKED, lazy=parts.revoked_pck),
-    _tdx("a PCK CA that Intel revoked", "revocation.root_ca_crl", Reason.REVOKED, lazy=parts.revoked_ca),
-    _tdx(
-        "a stale PCK revocation list",
-        "revocation.pck_crl.dates",
-        Reason.EXPIRED,
-        lazy=parts.stale_pck_list,
-    ),
-    _tdx(
-        "a stale list of the root",
-        "revocation.root_ca_crl.dates",
-        Reason.EXPIRED,
-        lazy=intel.stale_root_list,
-    ),
-    _tdx(
-        "a PCK revocation list that the CA did not sign",
-        "revocation.pck_crl.signature",
-        Reason.REVOCATION_UNKNOWN,
-        lazy=intel.unsigned_pck_list,
-    ),
-    _tdx(
-        "a list that the root did not sign",
-        "revocation.root_ca_crl.signature",
-        Reason.REVOCATION_UNKNOWN,
-        lazy=intel.unsigned_root_list,
-    ),
-    _tdx(
-        "a revocation list that came with another CA",
-        "revocation.pck_crl.issuer",
-        Reason.REVOCATION_UNKNOWN,
-        lazy=intel.list_of_another_ca,
-    ),
-    _tdx(
-        "no collateral",
-        "endorsements.collateral",
-        str(reasons.COLLATERAL),
-        options={"endorsements": {"tdx_collateral": None}},
-    ),
-    _tdx(
-        "TCB info that another key signed",
-        "collateral.tcb_info.signature",
-        str(reasons.COLLATERAL_SIGNATURE),
-        lazy=parts.tcb_info_signature,
-    ),
-    _tdx(
-        "QE identity that another key signed",
-        "collateral.qe_identity.signature",
-        str(reasons.COLLATERAL_SIGNATURE),
-        lazy=intel.identity_signature,
-    ),
-    *(
-        _tdx(f"{thing} whose signer {what}", f"collateral.{body}.{check}", reason, lazy=lazy)
-        for body, thing in (("tcb_info", "TCB info"), ("qe_identity", "QE identity"))
-        for what, check, reason, lazy in (
-            ("is under another root", "root", Reason.CHAIN, intel.signer_under_another_root(body)),
-            ("has another name", "names.signer", Reason.CHAIN, intel.signer(body, subject="Intel TCB")),
-            ("is an authority", "authority.signer", Reason.CHAIN, intel.signer(body, ca=True)),
-            (
-                "the root did not sign",
-                "signature.signer",
-                Reason.CHAIN,
-                intel.signer(body, issuer_key=td_machine.OTHER_KEY),
-            ),
-            ("has expired", "dates.signer", Reason.EXPIRED, intel.signer(body, days=1)),
-        )
-    ),
-    _tdx(
-        "TCB info for SGX",
-        "collateral.tcb_info.kind",
-        str(reasons.COLLATERAL),
-        lazy=intel.collateral(tcb_info=fake_intel.tcb_info(id="SGX")),
-    ),
-    _tdx(
-        "the identity of SGX' quoting enclave",
-        "collateral.qe_identity.kind",
-        str(reasons.COLLATERAL),
-        lazy=intel.collateral(qe_identity=fake_intel.qe_identity(id="QE")),
-    ),
-    _tdx("TCB info that has ended", "collateral.tcb_info.dates", Reason.EXPIRED, lazy=parts.tcb_info_dates),
-    _tdx(
-        "QE identity that has ended",
-        "collateral.qe_identity.dates",
-        Reason.EXPIRED,
-        lazy=parts.qe_identity_dates,
-    ),
-    _tdx("TCB info of another platform", "collateral.fmspc", str(reasons.COLLATERAL), lazy=parts.other_fmspc),
-    _tdx(
-        "TCB info of another provisioning enclave",
-        "collateral.pce_id",
-        str(reasons.COLLATERAL),
-        lazy=intel.collateral(tcb_info=fake_intel.tcb_info(pceId="0001")),
-    ),
-    _tdx(
-        "an evaluation number below the floor",
-        "tcb.evaluation_number",
-        Reason.TCB,
-        fleet={"values": {"tdx": {"min_evaluation_number": 20}}},
     ),
     _tdx(
         "a TDX module that Intel did not sign",
@@ -237,6 +123,24 @@ TDX: tuple[Vector, ...] = (
     ),
     _tdx("a quoting enclave that Intel revoked", "tcb.qe.revoked", Reason.REVOKED, {"qe": {"isv_svn": 1}}),
     _tdx("TCB out of date", "tcb.status", Reason.TCB, lazy=parts.out_of_date),
+    _tdx(
+        "TCB out of date, and past the owner's days of grace",
+        "tcb.status",
+        Reason.TCB,
+        lazy=parts.out_of_date,
+        fleet={"values": {"tdx": {"out_of_date_grace_days": 64}}},  # the level is of 64 days before
+    ),
+    *(
+        _tdx(
+            f"TCB status {status}, which the owner did not list",
+            "tcb.status",
+            Reason.TCB,
+            lazy=intel.collateral(
+                tcb_info=fake_intel.tcb_info(tcbLevels=[fake_intel.platform_level(status)])
+            ),
+        )
+        for status in ("SWHardeningNeeded", "ConfigurationNeeded", "ConfigurationAndSWHardeningNeeded")
+    ),
     _tdx(
         "TCB revoked, whatever the owner accepts",
         "tcb.platform.revoked",
@@ -291,6 +195,13 @@ TDX: tuple[Vector, ...] = (
         "td.xfam.reserved",
         Reason.GUEST_POLICY,
         {"td": {"xfam": (0x602E5).to_bytes(8, "little")}},
+    ),
+    _tdx(
+        "a feature in XFAM that nobody has defined",
+        "td.xfam.reserved",
+        Reason.GUEST_POLICY,
+        {"td": {"xfam": (0x602E7 | 1 << 20).to_bytes(8, "little")}},
+        fleet={"values": {"tdx": {"xfam_allowed": "0x1602e7"}}},
     ),
     _tdx(
         "a feature that the owner does not allow",

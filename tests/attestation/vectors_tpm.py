@@ -17,8 +17,20 @@ def _tpm(what: str, check: str, reason: str, form: str = "qemu-tpm", **more: Any
 
 
 TPM: tuple[Vector, ...] = (
-    _tpm("another magic", "malformed", Reason.MALFORMED, options={"quote": {"magic": 0xFF544348}}),
-    _tpm("not a quote", "malformed", Reason.MALFORMED, options={"quote": {"kind": 0x8017}}),
+    _tpm(
+        "another magic",
+        "malformed",
+        Reason.MALFORMED,
+        says="magic is 0xff544348",
+        options={"quote": {"magic": 0xFF544348}},
+    ),
+    _tpm(
+        "not a quote",
+        "malformed",
+        Reason.MALFORMED,
+        says="type is 0x8017",
+        options={"quote": {"kind": 0x8017}},
+    ),
     _tpm(
         "another connection's binder",
         "quote.qualifying_data",
@@ -47,7 +59,13 @@ TPM: tuple[Vector, ...] = (
         Reason.INSTANCE,
         fleet={"member": {"instance": {"kind": "tpm_ak_name", "value": "000b" + "01" * 32}}},
     ),
-    _tpm("a software TPM under purpose production", "malformed", Reason.MALFORMED, lazy=cross.production),
+    _tpm(
+        "a software TPM under purpose production",
+        "malformed",
+        Reason.MALFORMED,
+        says='only purpose "test" accepts a software TPM',
+        lazy=cross.production,
+    ),
     _tpm(
         "PCR4 of another image",
         "image.pcr4",
@@ -181,6 +199,7 @@ TPM: tuple[Vector, ...] = (
         "malformed",
         Reason.MALFORMED,
         "azure-snp",
+        says="is not base64url without padding",
         options={"runtime": {"keys": [parts.loose_jwk()]}},
     ),
     _tpm(
