@@ -102,7 +102,7 @@ def test_leaving_a_word_out_never_helps_a_vector(
     platforms: Mapping[str, FakeMachine], amd: FakeAmd, vector: Vector
 ) -> None:
     """What the owner's words refuse stays refused with each of them left out in turn."""
-    made = request(vector, platforms[vector.format], amd)
+    made = request(vector, platforms, amd)
     fleet = strict_json.parse(made.document, "fleet document")
     for path in paths(fleet):
         if isinstance(path[-1], str):

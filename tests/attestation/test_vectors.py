@@ -20,7 +20,8 @@ from tests.fakes.amd import FakeAmd
 from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
 
-def request(vector: Vector, machine: FakeMachine, amd: FakeAmd) -> AppraisalRequest:
+def request(vector: Vector, made: Mapping[str, FakeMachine], amd: FakeAmd) -> AppraisalRequest:
+    machine = simulated.machine(amd) if vector.format == "sev-snp" else made[vector.format]
     options: dict[str, Any] = dict(vector.options)
     if vector.lazy is not None:
         options |= vector.lazy(machine, amd)
@@ -48,8 +49,7 @@ def request(vector: Vector, machine: FakeMachine, amd: FakeAmd) -> AppraisalRequ
 def test_a_vector_fails_only_by_its_check(
     vector: Vector, platforms: Mapping[str, FakeMachine], amd: FakeAmd
 ) -> None:
-    machine = simulated.machine(amd) if vector.format == "sev-snp" else platforms[vector.format]
-    made = request(vector, machine, amd)
+    made = request(vector, platforms, amd)
     try:
         verifier.appraise(made)
     except MalformedError as error:
