@@ -144,10 +144,10 @@ def _signer(
 ) -> _Signer:
     signer, root = pck.load_chain(data, 2, f"{name}_issuer_chain", loaded)
     stage = f"collateral.{name}"
-    pinned = pck.check_pin(findings, f"{stage}.root", root, roots)
+    pin = pck.check_pin(findings, f"{stage}.root", root, roots)
     made = pck.check_end_entity(findings, stage, "signer", signer, root, pck.TCB_SIGNER_NAME)
     pck.check_dates(findings, f"{stage}.dates.signer", signer, now)
-    return _Signer(certificate=signer, trusted=pinned and made)
+    return _Signer(certificate=signer, trusted=pin is not None and made)
 
 
 def _open(findings: Findings, name: str, body: bytes, signature: bytes, signer: _Signer) -> Any:

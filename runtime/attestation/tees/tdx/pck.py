@@ -90,17 +90,20 @@ def load_chain(data: bytes, count: int, what: str, loaded: dict[bytes, Certifica
     return found
 
 
-def check_chain(findings: Findings, chain: PckChain, roots: tuple[IntelRoot, ...], now: int) -> None:
-    """Note every check of the quote's chain: the pin, names, authority, signatures, dates.
+def check_chain(
+    findings: Findings, chain: PckChain, roots: tuple[IntelRoot, ...], now: int
+) -> IntelRoot | None:
+    """Note every check of the quote's chain: the pin, names, authority, signatures, dates. Return the root.
 
     The pin is over every byte of the root, so of the root only the dates are left to look at.
     """
-    check_pin(findings, "chain.root", chain.root, roots)
+    pin = check_pin(findings, "chain.root", chain.root, roots)
     check_dates(findings, "chain.dates.root", chain.root, now)
     _check_ca(findings, chain.ca, chain.root)
     check_dates(findings, "chain.dates.intermediate", chain.ca, now)
     check_end_entity(findings, "chain", "leaf", chain.leaf, chain.ca, LEAF_NAME)
     check_dates(findings, "chain.dates.leaf", chain.leaf, now)
+    return pin
 
 
 def pinned(root: Certificate, roots: tuple[IntelRoot, ...]) -> IntelRoot | None:
@@ -109,10 +112,13 @@ def pinned(root: Certificate, roots: tuple[IntelRoot, ...]) -> IntelRoot | None:
     return next((known for known in roots if known.sha256 == digest), None)
 
 
-def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[IntelRoot, ...]) -> bool:
-    """Note whether the root certificate is one of `roots`."""
-    return findings.require(
-        pinned(root, roots) is not None,
+def check_pin(
+    findings: Findings, check: str, root: Certificate, roots: tuple[IntelRoot, ...]
+) -> IntelRoot | None:
+    """Note whether the root certificate is one of `roots`; return it."""
+    pin = pinned(root, roots)
+    findings.require(
+        pin is not None,
         check,
         Reason.CHAIN,
         expected=lambda: ", ".join(known.sha256.hex()[:16] + "…" for known in roots) or "no root at all",
@@ -120,6 +126,7 @@ def check_pin(findings: Findings, check: str, root: Certificate, roots: tuple[In
         source="SHA-256 of the root certificate",
         remedy="hardware chains to Intel's own root; a simulated TEE is accepted by tests only",
     )
+    return pin
 
 
 def _check_ca(findings: Findings, certificate: Certificate, root: Certificate) -> None:

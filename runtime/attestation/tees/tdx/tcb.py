@@ -7,8 +7,9 @@ the lowest level. The status of the whole is the union of what is wrong with its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import ge
 
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees.tdx.qe import QeReport
@@ -42,7 +43,7 @@ def check_module(findings: Findings, report: TdReport, info: TcbInfo) -> Module 
         len(known) == 1,
         "module.identity",
         MODULE,
-        expected=", ".join(entry.id for entry in info.modules) or "the module of TDX 1.0",
+        expected=lambda: ", ".join(entry.id for entry in info.modules) or "the module of TDX 1.0",
         actual=wanted,
         source="TEE_TCB_SVN of the quote",
         remedy="Intel's TCB info does not know this TDX module: fetch newer collateral, or update the host",
@@ -62,7 +63,7 @@ def check_module(findings: Findings, report: TdReport, info: TcbInfo) -> Module 
         _masked(report.seam_attributes, module.mask) == module.attributes,
         "module.attributes",
         MODULE,
-        expected=f"{module.attributes.hex()} under the mask {module.mask.hex()}",
+        expected=lambda: f"{module.attributes.hex()} under the mask {module.mask.hex()}",
         actual=report.seam_attributes.hex(),
         source="SEAMATTRIBUTES of the quote",
         remedy="the host runs a TDX module for development: use another host",
@@ -158,8 +159,8 @@ def _platform(report: TdReport, pck: PckClaims, info: TcbInfo) -> Verdict | None
     return None
 
 
-def _reaches(mine: Iterable[int], least: Iterable[int]) -> bool:
-    return all(have >= want for have, want in zip(mine, least, strict=True))
+def _reaches(mine: Sequence[int], least: Sequence[int]) -> bool:
+    return len(mine) == len(least) and all(map(ge, mine, least))
 
 
 def _first(levels: tuple[SvnLevel, ...], svn: int) -> Verdict | None:
@@ -193,4 +194,4 @@ def _svns(pck: PckClaims, report: TdReport) -> str:
 
 
 def _masked(value: bytes, mask: bytes) -> bytes:
-    return bytes(left & right for left, right in zip(value, mask, strict=True))
+    return (int.from_bytes(value, "big") & int.from_bytes(mask, "big")).to_bytes(len(mask), "big")

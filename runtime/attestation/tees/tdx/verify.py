@@ -70,7 +70,7 @@ def verify(evidence: bytes, collateral: bytes | None, roots: tuple[IntelRoot, ..
     leaf, ca, root = pck.load_chain(parsed.pck_chain, 3, "PCK certificate chain", loaded)
     chain = PckChain(leaf=leaf, ca=ca, root=root)
     # 2. The chain holds, now, under a pinned root.
-    pck.check_chain(findings, chain, roots, now)
+    pin = pck.check_chain(findings, chain, roots, now)
     # 3. The PCK signed the quoting enclave's report, the report names the key, the key signed the quote.
     qe.check(findings, parsed, leaf.public_key)
     # 4. The TD has no bit set that nobody has defined.
@@ -79,7 +79,6 @@ def verify(evidence: bytes, collateral: bytes | None, roots: tuple[IntelRoot, ..
     checked = _collateral(findings, collateral, chain, roots, now, loaded)
     platform = _platform(findings, leaf)
     judged = _tcb(findings, parsed, platform, checked)
-    pin = pck.pinned(root, roots)
     if pin is None or judged is None:  # a failed check says why; everything hangs on these two
         raise EvidenceRefusedError(findings.failed())
     findings.settle()
