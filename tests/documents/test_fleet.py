@@ -221,3 +221,8 @@ def test_a_software_tpm_is_for_tests_only() -> None:
     values = {"qemu": {"event_log": "required"}}
     found = problems(fleet.read, changed("fleet", "reference_values", "qemu-tpm", to=values))
     assert found == {"$.reference_values.qemu-tpm": 'only purpose "test" accepts a software TPM'}
+
+
+def test_its_last_second_is_part_of_its_life() -> None:
+    document = fleet.read(EXAMPLE)
+    assert [document.ended(document.expires_at + late) for late in (-1, 0, 1)] == [False, False, True]

@@ -65,7 +65,11 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> Ran:
-    out, err = process.communicate(timeout=100)
+    """Wait for it; a machine that is busy may take ten times as long as an idle one."""
+    try:
+        out, err = process.communicate(timeout=250)
+    finally:
+        process.kill()  # without effect on one that has ended
     return Ran(process.returncode, out, err)
 
 

@@ -14,7 +14,7 @@ from runtime.errors import DocumentError
 from tests.fakes.fleets import open_signed
 from tests.infra.conftest import Ran, Runs, finish, start
 
-pytestmark = pytest.mark.timeout(150)  # the first that asks for `runs` waits for the SDKs' imports
+pytestmark = pytest.mark.timeout(300)  # the first that asks for `runs` waits for the SDKs' imports
 
 
 def resources(ran: Ran, part: str = "") -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from runtime.documents import settings
 from tests.infra.conftest import Runs
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 def inputs(runs: Runs, kind: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from infra import outputs
 from tests.infra.conftest import Runs
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_addresses_are_those_that_are_there() -> None:

@@ -7,7 +7,7 @@ import pytest
 from infra import program
 from tests.infra.conftest import Runs
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_the_next_command_is_one_that_exists(runs: Runs) -> None:

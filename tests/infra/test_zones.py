@@ -7,7 +7,7 @@ import pytest
 from infra.zones import ZONES
 from tests.infra.conftest import Runs
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_visitors_names_have_one_health_checked_answer_per_server(runs: Runs) -> None:
