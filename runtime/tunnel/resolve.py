@@ -42,6 +42,9 @@ async def resolve(name: str, resolver: tuple[str, int] | None, limits: Limits) -
             answer = await _ask(asker, name, kind)
         except dns.resolver.NoAnswer:
             continue
+        except dns.resolver.LifetimeTimeout:
+            failures.append(f"{kind}: no answer within {limits.dns_s:g} s (dns_s)")
+            continue
         except dns.exception.DNSException as error:
             failures.append(f"{kind}: {type(error).__name__}")
             continue

@@ -175,7 +175,10 @@ async def fetch(session: aiohttp.ClientSession, url: str) -> bytes:
             body = await response.content.read(MAX_DOCUMENT_SIZE + 1)
             while len(body) <= MAX_DOCUMENT_SIZE and not response.content.at_eof():
                 body += await response.content.read(MAX_DOCUMENT_SIZE + 1 - len(body))
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+    except TimeoutError as error:
+        message = f"did not answer within {session.timeout.total:g} s (document_url_s)"
+        raise UnreachableError(message) from error
+    except (aiohttp.ClientError, ValueError) as error:
         message = f"did not answer: {type(error).__name__} {error}".rstrip()
         raise UnreachableError(message) from error
     if len(body) > MAX_DOCUMENT_SIZE:

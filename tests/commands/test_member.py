@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.channel.appraiser import ProcessAppraiser
 from runtime.commands import member, verify
 from runtime.commands.member import Parts
 from runtime.documents import settings as settings_document
@@ -140,7 +141,21 @@ async def up(of: Booted, running: asyncio.Task[None]) -> dict[str, Any]:
             await asyncio.sleep(0.05)
 
 
-async def test_a_server_serves_proves_itself_and_drains(boot: Boot) -> None:
+async def test_a_server_serves_proves_itself_and_drains(boot: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_before: list[int] = []  # documents that the appraisal process had, at each appraisal
+    prepare, appraise = ProcessAppraiser.prepare, ProcessAppraiser.appraise
+    prepared: list[bytes] = []
+
+    def noted(self: ProcessAppraiser, document: bytes) -> None:
+        prepared.append(document)
+        prepare(self, document)
+
+    async def counted(self: ProcessAppraiser, *args: Any, **named: Any) -> AttestationResult:
+        read_before.append(len(prepared))
+        return await appraise(self, *args, **named)
+
+    monkeypatch.setattr(ProcessAppraiser, "prepare", noted)
+    monkeypatch.setattr(ProcessAppraiser, "appraise", counted)
     async with boot("server") as booted:
         running = asyncio.create_task(member.run(booted.settings, booted.parts()))
         await asyncio.sleep(0.3)
@@ -149,6 +164,7 @@ async def test_a_server_serves_proves_itself_and_drains(boot: Boot) -> None:
         status = await up(booted, running)
         assert status["settings_sha256"] == booted.settings.digest.hex()
         assert (status["role"], status["fleet_document"]["version"]) == ("server", 1)
+        assert read_before == [1]  # its own appraisal found the document read
         admin, sessions = booted.settings.admin[1], booted.ports()[2]
         assert accepts(sessions)
         assert (await get(admin, "/healthz"))[0] == 200

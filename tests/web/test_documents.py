@@ -241,7 +241,7 @@ BAD: dict[str, tuple[Answering, str]] = {
     "garbage": (body(b"\x00\xff" * 50), "envelope"),
     "oversize": (body(b" " * (MAX_DOCUMENT_SIZE + 1)), f"more than {MAX_DOCUMENT_SIZE} bytes"),
     "endless": (endless, f"more than {MAX_DOCUMENT_SIZE} bytes"),
-    "hanging": (hang, "did not answer"),
+    "hanging": (hang, "did not answer within 0.3 s (document_url_s)"),
     "cut": (cut, "did not answer"),
 }
 
