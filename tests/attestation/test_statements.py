@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,28 @@ def test_an_image_that_nobody_knows_is_said(platforms: Mapping[str, FakeMachine]
     result = appraise(machine, fleet)
     assert result.image is None
     assert any("which image runs" in gap for gap in result.not_proven)
+
+
+def test_what_rests_on_a_waived_check_is_said(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["gcp-tdx"]
+
+    def gaps(check: str, endorsements: Mapping[str, bytes | None], **changes: Any) -> list[str]:
+        waiver = {"name": "w", "check": check, "member": "*", "reason": "the host is being updated"}
+        waiver |= {"not_after": times.show(machine.now + 60)}
+        fleet = document(machine, waivers=[waiver], **changes)
+        return [
+            gap for gap in appraise(machine, fleet, endorsements=endorsements).not_proven if "waiver" in gap
+        ]
+
+    level = intel.platform_level("OutOfDate", COMPONENTS)
+    late = {"tdx_collateral": td_machine.collateral(tcb_info=intel.tcb_info(tcbLevels=[level]))}
+    (told,) = gaps("tcb.status", late)
+    assert told.startswith(
+        "that the CPU's own word holds: tcb.status passes by a waiver, and the image rests on"
+    )
+    unknown = {"launch_endorsement": None}
+    (told,) = gaps("firmware.measurement", unknown, firmware={"mrtd": None})
+    assert told.startswith("what measured the image: the firmware is not one that the owner lists")
 
 
 def test_a_key_without_certificates_and_days_of_grace(platforms: Mapping[str, FakeMachine]) -> None:

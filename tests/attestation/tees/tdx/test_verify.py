@@ -107,6 +107,14 @@ def test_a_failed_check_is_worth_more_than_malformed_collateral() -> None:
         accept(collateral=b"{}")
 
 
+@pytest.mark.parametrize("part", ["tcb_info", "qe_identity"])
+def test_what_intel_did_not_sign_is_not_read_and_no_level_is_looked_for(part: str) -> None:
+    unsigned = MACHINE.collateral({f"{part}_signature": "00" * 64})
+    assert refused(collateral=unsigned) == {f"collateral.{part}.signature": "collateral_signature"}
+    wrong_too = refused(MACHINE.quote(td={"td_attributes": b"\2"}, qe={"isv_svn": 0}), unsigned)
+    assert set(wrong_too) == {f"collateral.{part}.signature", "td.attributes.reserved"}
+
+
 # Any byte
 
 
