@@ -41,12 +41,14 @@ KEYED: Mapping[str, tuple[str, ...]] = {  # lists of objects, and what names one
     "images": ("id",),
     "firmware": ("format", "register", "value"),
     "waivers": ("name",),
+    "opt_in": ("weakness",),
 }
 _WORDS = {
     "members": "member",
     "images": "image",
     "firmware": "firmware value",
     "waivers": "waiver",
+    "opt_in": "accepted weakness",
 }
 _ADDED_ALLOWS = frozenset({"members", "images", "firmware", "waivers"})
 
@@ -100,12 +102,13 @@ def _lists(name: str, before: list[Any], after: list[Any], path: str) -> Iterato
         return {" ".join(str(entry[part])[:64] for part in KEYED[name]): entry for entry in entries}
 
     old, new = keyed(before), keyed(after)
+    place = "" if path.count(".") == 1 else f" at {path}"  # a list of the document needs none
     for key in sorted({*old, *new}):
         here = f"{path}[{key}]"
         if key not in old:
-            yield _change(here, "loosens", f"{_WORDS[name]} {key} is new: {_about(name, new[key])}")
+            yield _change(here, "loosens", f"{_WORDS[name]} {key}{place} is new: {_about(name, new[key])}")
         elif key not in new:
-            yield _change(here, "tightens", f"{_WORDS[name]} {key} is gone")
+            yield _change(here, "tightens", f"{_WORDS[name]} {key}{place} is gone")
         else:
             yield from _objects(old[key], new[key], here)
 
@@ -118,6 +121,8 @@ def _about(name: str, entry: Mapping[str, Any]) -> str:
         case "waivers":
             until = f"{entry['member']} until {entry['not_after']}"
             return f"{entry['check']} may fail for {until}: {entry['reason']}"
+        case "opt_in":
+            return str(entry["reason"])
         case _:
             return f"accepted until {entry['not_after']}"
 
@@ -156,7 +161,7 @@ def _mask(name: str, before: Any, after: Any) -> Effect:
         return "loosens" if new < old else "tightens"
     if name == "mrseam":
         return "loosens" if isinstance(after, str) else "tightens"
-    if name in {"opt_in", "endorsed_firmware"}:
+    if name == "endorsed_firmware":
         return "loosens" if before is None else "tightens" if after is None else "changes"
     return "changes"
 

@@ -15,6 +15,7 @@ from infra.members import STATES, ClientConfig, Lists, ServerConfig, State, clie
 from runtime.documents.fleet import GRADES, Grade
 from runtime.documents.reference_values import SnpProduct
 from runtime.documents.settings import Access
+from runtime.documents.weaknesses import WEAKNESSES
 from runtime.errors import DocumentError, Problem
 
 WHAT = "configuration"
@@ -29,6 +30,10 @@ PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 ACCESS: tuple[Access, ...] = get_args(Access)
 
 _TAG = Form(r"[a-z][a-z0-9_-]{0,62}", "lower-case letters, digits, _ and - (what all three clouds take)", 63)
+OptIns = Mapping[SnpProduct, Mapping[str, str]]
+WEAK_PRODUCTS: Mapping[SnpProduct, tuple[str, ...]] = {
+    product: tuple(sorted(ids)) for product, ids in WEAKNESSES.items() if ids
+}
 _REASON = Form(r"[^\x00-\x1f]{10,500}", "a reason of 10 to 500 characters")
 _PATH = Form(r"[^\x00-\x1f]+", "a path", 4096)
 _ZONE_ID = Form(r"[^\x00-\x1f]+", "the zone's id at its provider", 512)
@@ -111,7 +116,7 @@ class FleetConfig:
     images: tuple[Generation, ...]  # by number
     dns: DnsConfig
     least_grade: Mapping[str, Grade]
-    opt_in: Mapping[SnpProduct, str]  # known-weak product -> why it is accepted
+    opt_in: OptIns  # known-weak product -> id of a published attack -> why it is accepted
     tags: Mapping[str, str]
 
 
@@ -261,6 +266,11 @@ def _least_grade(top: Fields) -> Mapping[str, Grade]:
     return MappingProxyType({role: part.choice(role, GRADES, "H") for role in ROLES if role in part.values})
 
 
-def _opt_in(top: Fields) -> Mapping[SnpProduct, str]:
-    part = top.part("opt_in", (), ("Milan",))
-    return MappingProxyType({"Milan": part.text("Milan", _REASON)} if part.values else {})
+def _opt_in(top: Fields) -> OptIns:
+    part = top.part("opt_in", (), tuple(WEAK_PRODUCTS))
+    found: dict[SnpProduct, Mapping[str, str]] = {}
+    for product, ids in WEAK_PRODUCTS.items():
+        if product in part.values:
+            named = part.part(product, (), ids)
+            found[product] = {name: named.text(name, _REASON) for name in ids if name in named.values}
+    return MappingProxyType(found)

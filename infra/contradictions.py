@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from infra.config import FleetConfig, ZoneConfig
 from infra.members import ClientConfig, Lists, ServerConfig
 from runtime.documents.fleet import GRADES, Role
+from runtime.documents.weaknesses import INCURABLE, SEED_EXTRACTION
 from runtime.errors import Problem
 
 LONGEST_LABEL = 63
+_EFFECTS: Mapping[str, str] = {
+    # Whoever has a chip's seed makes valid reports of any firmware version.
+    SEED_EXTRACTION: "software alone can extract a Milan chip's root seed, whose reports then prove nothing",
+}
 _Member = tuple[Role, str, ServerConfig | ClientConfig]
 
 
@@ -108,11 +113,14 @@ def _grades(config: FleetConfig, members: list[_Member]) -> Iterator[Problem]:
 
 
 def _weak_products(config: FleetConfig, members: list[_Member]) -> Iterator[Problem]:
-    weak = sorted(member.name for _, _, member in members if member.machine.product == "Milan")
-    if weak and "Milan" not in config.opt_in:
-        # arXiv 2605.12990: whoever has a chip's seed makes valid reports of any firmware version.
-        why = "software alone can extract a Milan chip's root seed, whose reports then prove nothing"
-        yield Problem("$.opt_in.Milan", f"is missing, a reason is wanted for {', '.join(weak)}: {why}")
+    for product, ids in INCURABLE.items():
+        names = sorted(member.name for _, _, member in members if member.machine.product == product)
+        for weakness in sorted(ids - config.opt_in.get(product, {}).keys()):
+            if names:
+                yield Problem(
+                    f"$.opt_in.{product}.{weakness}",
+                    f"is missing, a reason is wanted for {', '.join(names)}: {_EFFECTS[weakness]}",
+                )
 
 
 def _purpose(config: FleetConfig) -> Iterator[Problem]:

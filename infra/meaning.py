@@ -125,8 +125,9 @@ def _presence(what: str, *, needed: bool) -> str:
 def _snp(values: SnpReferenceValues) -> Iterator[str]:
     for product, floor in values.products.items():
         least = " ".join(f"{part} {value}" for part, value in floor.min_tcb.items())
-        why = "" if floor.opt_in is None else f"; known to be weak, accepted because: {floor.opt_in}"
-        yield f"the chip is {product} with firmware of at least {least}{why}"
+        yield f"the chip is {product} with firmware of at least {least}"
+        for weakness, reason in floor.opt_in.items():
+            yield f"{product}'s known weakness {weakness} is accepted because: {reason}"
     signers = " or ".join(sorted(values.signers)).upper()
     places = ", ".join(sorted(values.csp_ids))
     yield f"a {signers} signed the report" + (f", a VLEK of {places}" if places else "")

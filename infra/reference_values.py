@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra.capabilities import Machine
+from infra.config import OptIns
 from runtime.documents.reference_values import SnpProduct
 
 CHOSEN = "2026-11-22"  # the day the floors below were written down
@@ -33,9 +34,7 @@ _FORMATS: Mapping[tuple[str, str], str] = {
 }
 
 
-def reference_values(
-    machines: Iterable[Machine], opt_in: Mapping[SnpProduct, str], *, simulated: bool
-) -> dict[str, Any]:
+def reference_values(machines: Iterable[Machine], opt_in: OptIns, *, simulated: bool) -> dict[str, Any]:
     """Return the document's `reference_values` for these machines, by evidence format.
 
     A simulated fleet has no hardware: its TEEs may name any product of the table. What a configuration does
@@ -52,9 +51,7 @@ def reference_values(
     }
 
 
-def _values(
-    cloud: str, tee: str, machines: list[Machine], opt_in: Mapping[SnpProduct, str]
-) -> dict[str, Any]:
+def _values(cloud: str, tee: str, machines: list[Machine], opt_in: OptIns) -> dict[str, Any]:
     regions = sorted({machine.region for machine in machines})
     if tee == "tdx":
         # Azure's paravisor handles #VE itself; elsewhere a host could inject it.
@@ -93,7 +90,7 @@ def _values(
 
 
 def _snp(
-    products: Iterable[SnpProduct], signers: list[str], csp_ids: list[str], opt_in: Mapping[SnpProduct, str]
+    products: Iterable[SnpProduct], signers: list[str], csp_ids: list[str], opt_in: OptIns
 ) -> dict[str, Any]:
     wanted = set(products)
     return {
@@ -101,7 +98,13 @@ def _snp(
         "signers": signers,
         "csp_ids": csp_ids,
         "products": {
-            name: {"min_tcb": dict(floor), "opt_in": opt_in.get(name)}
+            name: {
+                "min_tcb": dict(floor),
+                "opt_in": [
+                    {"weakness": weakness, "reason": reason}
+                    for weakness, reason in sorted(opt_in.get(name, {}).items())
+                ],
+            }
             for name, floor in _FLOORS.items()
             if name in wanted
         },

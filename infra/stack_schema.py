@@ -67,7 +67,15 @@ def _fleet() -> Schema:
         "images": _list(_image(), "one, or two during a rollout", most=config.MAX_GENERATIONS),
         "dns": _dns(),
         "least_grade": _object({role: _one_of(GRADES) for role in config.ROLES}, config.ROLES),
-        "opt_in": _object({"Milan": {"type": "string", "minLength": 10, "maxLength": 500}}, ()),
+        "opt_in": _object(
+            {
+                product: _object(
+                    {name: {"type": "string", "minLength": 10, "maxLength": 500} for name in ids}, ()
+                )
+                for product, ids in config.WEAK_PRODUCTS.items()
+            },
+            (),
+        ),
         "tags": {"type": "object", "additionalProperties": {"type": "string"}},
     }
     return _object(properties, config.REQUIRED)

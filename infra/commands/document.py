@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from infra import changes, clock, console, meaning, owner_key, publishing
-from runtime.documents import dsse, fleet, routes, strict_json, times
+from runtime.documents import dsse, fleet, routes, strict_json, times, weaknesses
 from runtime.errors import DocumentError, Problem, UsageError
 
 _MARKS = {"loosens": "LOOSENS ", "tightens": "tightens", "changes": "changes "}
@@ -139,6 +139,15 @@ def read_fleet(payload: bytes, now: float) -> Read:
     problems: list[Problem] = []
     if document.ended(int(now)):
         problems.append(Problem("$.expires_at", f"is {times.show(document.expires_at)}, which is past"))
+    for name, values in document.reference_values.formats.items():
+        problems += [
+            Problem(
+                f"$.reference_values.{name}.snp.products.{product}.opt_in",
+                f"names {weakness!r}, which is no known attack on {product}: "
+                f"want {', '.join(sorted(weaknesses.WEAKNESSES[product])) or 'none, it has no entry'}",
+            )
+            for product, weakness in ([] if values.snp is None else weaknesses.unknown(values.snp.products))
+        ]
     if document.issued_at > now + _SKEW_S:
         problems.append(Problem("$.issued_at", f"is {times.show(document.issued_at)}, which is to come"))
     if problems:

@@ -104,8 +104,9 @@ def tell_choices(plan: FleetPlan) -> None:
         if spec.role == "client":
             way = "a NAT gateway" if spec.egress == "nat" else "a public address of its own, nothing inbound"
             console.story(f"{spec.name} reaches out by {way}")
-    for product, reason in plan.config.opt_in.items():
-        console.story(f"{product} chips are accepted by opt-in: {reason}")
+    for product, accepted in plan.config.opt_in.items():
+        for weakness, reason in accepted.items():
+            console.story(f"{product} chips are accepted by opt-in to {weakness}: {reason}")
 
 
 def show(result: RunResult, verdicts: Verdicts) -> None:

@@ -1,7 +1,9 @@
 """Published attacks that a report cannot deny: which chips and firmware, since when, by whose word. Pure.
 
-A product that an entry applies to is accepted only where the fleet document says why (`opt_in`), and every
-result then repeats the entry. Add entries at the end; remove none while such a machine can be rented.
+A machine that an entry applies to is accepted only where the fleet document names that very entry and says
+why (`opt_in`), and every result then repeats it. So a new entry refuses wherever it applies, until the owner
+accepts it too: that is what a new release may cost, and what an `opt_in` for a whole product would hide. Add
+entries at the end, and their ids to `documents.weaknesses`; remove none while such a machine can be rented.
 """
 
 from __future__ import annotations

@@ -133,8 +133,7 @@ def _same(kind: str, wanted: str, found: str) -> bool:
         return False
     if kind == "aws_instance_id":
         return re.fullmatch(_MODULE.format(instance=re.escape(wanted)), found) is not None
-    # Azure spells the same UUID in both cases.
-    return wanted.upper() == found.upper() if kind == "azure_vm_unique_id" else wanted == found
+    return wanted == found
 
 
 def machine_name(claims: MachineClaims) -> MachineName:

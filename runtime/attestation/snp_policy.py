@@ -77,16 +77,19 @@ def _check_product(findings: Findings, claims: Claims, values: SnpReferenceValue
         source=_CPU,
         remedy="list the product with its least TCB in reference_values.snp.products",
     )
-    weak = known_weak.weaknesses(claims)
+    accepted = frozenset[str]() if floor is None else floor.opt_in.keys()
+    weak = [entry for entry in known_weak.weaknesses(claims) if entry.id not in accepted]
     findings.require(
-        not weak or (floor is not None and floor.opt_in is not None),
+        not weak,
         "snp.known_weak",
         Reason.KNOWN_WEAK,
-        expected="no published attack, or an opt_in that says why it is accepted",
+        expected="no published attack but those that opt_in names, each with the reason",
         actual=f"{claims.product}: "
-        + ("; ".join(f"{entry.effect} [{entry.citation}]" for entry in weak) or "none"),
+        + ("; ".join(f"{entry.id}: {entry.effect} [{entry.citation}]" for entry in weak) or "none"),
         source="the list of known-weak products in this program",
-        remedy="choose another machine type, update its firmware, or write the reason into opt_in",
+        remedy="choose another machine type, update its firmware, or name "
+        + (", ".join(entry.id for entry in weak) or "it")
+        + " in the product's opt_in, with the reason",
     )
     for name, tcb in (
         ("reported", claims.reported_tcb),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from runtime.attestation import grades, known_weak, tdx_policy
 from runtime.attestation.image_policy import Booted
 from runtime.attestation.member_policy import Subject, machine_name
 from runtime.attestation.model import Statement
 from runtime.attestation.tees import MachineClaims
-from runtime.documents import times
+from runtime.documents import times, weaknesses
 from runtime.documents.fleet import GRADES, FleetDocument, Grade
 from runtime.documents.reference_values import FormatValues
 from runtime.documents.waivable import WAIVABLE
@@ -189,8 +191,12 @@ def _weak(claims: MachineClaims, values: FormatValues) -> list[str]:
     if claims.snp is None or values.snp is None:
         return []
     floor = values.snp.products.get(claims.snp.product)
+    reasons: Mapping[str, str] = {} if floor is None else floor.opt_in
     return [
         f"{claims.snp.product} is known to be weak: {entry.effect} [{entry.citation}, noted {entry.noted}]; "
-        f"accepted because: {'(waived)' if floor is None or floor.opt_in is None else floor.opt_in}"
+        f"accepted because: {reasons.get(entry.id, '(waived)')}"
         for entry in known_weak.weaknesses(claims.snp)
+    ] + [
+        f"opt_in of {product} does nothing for {weakness!r}: this program knows no such attack on it"
+        for product, weakness in weaknesses.unknown(values.snp.products)
     ]

@@ -22,6 +22,8 @@ MAX_LIFE_S = 90 * times.DAY_S
 
 _INSTANCES: Mapping[str, tuple[str, str]] = MappingProxyType(  # those that are not a cloud's own spelling
     {
+        # Azure spells one UUID in both cases; evidence is compared in lower case (`member_policy`).
+        "azure_vm_unique_id": (r"[^A-Z]+", "a VM's unique id in lower case: one machine has one spelling"),
         "chip_id": (r"[0-9a-f]{128}", "a chip id of 128 lower-case hexadecimal digits"),
         "tpm_ak_name": (r"000b[0-9a-f]{64}", "a TPM name: 000b and 64 lower-case hexadecimal digits"),
     }
@@ -105,6 +107,7 @@ def read(data: bytes) -> FleetDocument:
             )
         )
     values = _reference_values(raw, problems)
+    _check_opt_ins(raw["reference_values"], problems)
     _check_members(raw["members"], problems)
     _check_test_only(raw, problems)
     waivers = tuple(
@@ -157,6 +160,21 @@ def _reference_values(raw: dict[str, Any], problems: list[Problem]) -> Reference
         ),
         formats=reference_values.formats(raw["reference_values"]),
     )
+
+
+def _check_opt_ins(formats: dict[str, Any], problems: list[Problem]) -> None:
+    """Two reasons for one attack: only one of them would ever be shown."""
+    for name, part in formats.items():
+        for product, floor in part.get("snp", {}).get("products", {}).items():
+            named = [entry["weakness"] for entry in floor["opt_in"]]
+            problems += [
+                Problem(
+                    f"$.reference_values.{name}.snp.products.{product}.opt_in[{index}].weakness",
+                    f"is {weakness!r}, which an entry before names too",
+                )
+                for index, weakness in enumerate(named)
+                if weakness in named[:index]
+            ]
 
 
 def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> None:

@@ -51,7 +51,7 @@ class SnpProductFloor:
     """Least TCB of one product line."""
 
     min_tcb: Mapping[str, int]  # component -> security version number, 0..255
-    opt_in: str | None  # why a known-weak product is accepted
+    opt_in: Mapping[str, str]  # id of a published attack (`weaknesses`) -> why it is accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,10 @@ def snp(raw: dict[str, Any]) -> SnpReferenceValues:
         csp_ids=frozenset(raw["csp_ids"]),
         products=MappingProxyType(
             {
-                name: SnpProductFloor(min_tcb=MappingProxyType(dict(part["min_tcb"])), opt_in=part["opt_in"])
+                name: SnpProductFloor(
+                    min_tcb=MappingProxyType(dict(part["min_tcb"])),
+                    opt_in=MappingProxyType({entry["weakness"]: entry["reason"] for entry in part["opt_in"]}),
+                )
                 for name, part in raw["products"].items()
             }
         ),

@@ -17,6 +17,7 @@ from runtime.documents import settings
 from runtime.documents.fleet import Instance
 from tests.attestation.platforms import appraise, claims_of, document, read, refused
 from tests.attestation.scene import Scene
+from tests.fakes import azure
 from tests.fakes.amd import CSP_ID, FakeAmd
 from tests.fakes.machines import BINDER, SETTINGS, FakeMachine
 
@@ -30,8 +31,8 @@ BANKS: Mapping[str, settings.Bank] = {
 }
 OTHERS = {
     "aws-snp-nitrotpm": ("aws_instance_id", "i-01cfb383223e4252"),
-    "azure-snp": ("azure_vm_unique_id", "8D9962F0-6A8A-4A65-B0F9-881BA6515BA9"),
-    "azure-tdx": ("azure_vm_unique_id", "8D9962F0-6A8A-4A65-B0F9-881BA6515BA9"),
+    "azure-snp": ("azure_vm_unique_id", "8d9962f0-6a8a-4a65-b0f9-881ba6515ba9"),
+    "azure-tdx": ("azure_vm_unique_id", "8d9962f0-6a8a-4a65-b0f9-881ba6515ba9"),
     "gcp-snp": ("gcp_instance_id", "341424064822548583"),
     "gcp-tdx": ("gcp_instance_id", "34142406482254858360"),
     "qemu-tpm": ("tpm_ak_name", "000b" + "01" * 32),
@@ -78,11 +79,13 @@ def test_a_name_of_another_kind_is_not_this_machines(platforms: Mapping[str, Fak
     assert set(refused(platforms["gcp-tdx"], fleet)) == {"member.instance"}
 
 
-def test_azure_spells_one_machine_in_both_cases(platforms: Mapping[str, FakeMachine]) -> None:
-    for value in (str.upper, str.lower):
-        instance = {"kind": "azure_vm_unique_id", "value": value(platforms["azure-tdx"].instance["value"])}
-        fleet = document(platforms["azure-tdx"], member={"instance": instance})
-        assert appraise(platforms["azure-tdx"], fleet).member == "client-1"
+def test_azure_spells_one_machine_in_both_cases_and_a_document_in_one(
+    platforms: Mapping[str, FakeMachine],
+) -> None:
+    machine = platforms["azure-tdx"]
+    for spelt in (azure.VM_UNIQUE_ID.upper(), azure.VM_UNIQUE_ID.lower()):
+        said = azure.runtime()["vm-configuration"] | {"vmUniqueId": spelt}
+        assert appraise(machine, runtime={"vm-configuration": said}).instance == azure.VM_UNIQUE_ID.lower()
 
 
 def test_a_report_alone_names_its_chip_and_its_hosts_word(scene: Callable[..., Scene]) -> None:

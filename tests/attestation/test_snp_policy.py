@@ -30,7 +30,7 @@ def raw(**changes: int) -> bytes:
 
 
 def floor(product: str = "Genoa", **changes: int) -> dict[str, Any]:
-    return {product: {"min_tcb": {**snp_report.TCBS[product], **changes}, "opt_in": None}}
+    return {product: {"min_tcb": {**snp_report.TCBS[product], **changes}, "opt_in": []}}
 
 
 def test_the_usual_scene_is_accepted(scene: Scenes) -> None:

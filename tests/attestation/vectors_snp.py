@@ -237,7 +237,7 @@ SNP: tuple[Vector, ...] = (
         Reason.KNOWN_WEAK,
         fleet={
             "values": {
-                "snp": {"products": {"Milan": {"min_tcb": dict(snp_report.TCBS["Milan"]), "opt_in": None}}}
+                "snp": {"products": {"Milan": {"min_tcb": dict(snp_report.TCBS["Milan"]), "opt_in": []}}}
             }
         },
     ),
@@ -286,7 +286,15 @@ SNP: tuple[Vector, ...] = (
         fleet={
             "values": {
                 "snp": {
-                    "products": {"Milan": {"min_tcb": dict(snp_report.TCBS["Milan"]), "opt_in": "simulated"}}
+                    "products": {
+                        "Milan": {
+                            "min_tcb": dict(snp_report.TCBS["Milan"]),
+                            "opt_in": [
+                                *fleets.opt_in("Milan", "simulated: no seed to extract"),
+                                {"weakness": "cve-2024-21944", "reason": "simulated: no memory to alias"},
+                            ],
+                        }
+                    }
                 }
             }
         },

@@ -209,7 +209,7 @@ TPM: tuple[Vector, ...] = (
         "azure-snp",
         fleet={
             "member": {
-                "instance": {"kind": "azure_vm_unique_id", "value": "8D9962F0-6A8A-4A65-B0F9-881BA6515BA9"}
+                "instance": {"kind": "azure_vm_unique_id", "value": "8d9962f0-6a8a-4a65-b0f9-881ba6515ba9"}
             }
         },
     ),

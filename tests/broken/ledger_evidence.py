@@ -8,6 +8,13 @@ ATTACKS = "tests/channel/test_attacks.py"
 
 BREAKS: tuple[Break, ...] = (
     Break(
+        name="an opt-in to one attack accepts every other, those to come among them",
+        file="runtime/attestation/snp_policy.py",
+        old="if entry.id not in accepted]",
+        new="if not accepted]",
+        tests=("tests/attestation/test_known_weak.py::test_an_opt_in_is_to_one_attack_and_to_no_other",),
+    ),
+    Break(
         name="a waiver carries a grade: firmware that nobody knows says which image was booted",
         file="runtime/attestation/grades.py",
         old="    if booted.image is None or doubted:",

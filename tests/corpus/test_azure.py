@@ -98,7 +98,7 @@ def test_the_parts_are_one_statement(case: Case) -> None:
     claims = verify()
     report = azure.report_of(case)
     assert claims.paravisor.runtime_digest == sha256(report.runtime_json).digest()
-    assert claims.paravisor.vm_unique_id == runtime_data.parse(report.runtime_json).vm_unique_id.upper()
+    assert claims.paravisor.vm_unique_id == runtime_data.parse(report.runtime_json).vm_unique_id.lower()
     assert (claims.paravisor.ak is not None) is bool(made.ak_path)
     if isinstance(claims, AzureSnpClaims):
         assert claims.snp.measurement == report.measurement

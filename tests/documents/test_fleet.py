@@ -92,12 +92,38 @@ def test_two_members_alike_are_refused(field: str) -> None:
     assert "equals that of $.members[0]" in found[f"$.members[1].{field}"]
 
 
+def test_one_attack_is_accepted_for_one_reason() -> None:
+    twice = [
+        {"weakness": "arxiv-2605.12990", "reason": "the first reason"},
+        {"weakness": "arxiv-2605.12990", "reason": "another reason"},
+    ]
+    where = ("reference_values", "gcp-snp", "snp", "products", "Milan", "opt_in")
+    found = problems(fleet.read, changed("fleet", *where, to=twice))
+    assert found == {
+        f"$.{'.'.join(where)}[1].weakness": "is 'arxiv-2605.12990', which an entry before names too"
+    }
+
+
 def test_one_instance_is_one_instance_in_whatever_order_it_is_written() -> None:
     data = _members(
         {"instance": {"kind": "gcp_instance_id", "value": "7"}},
         {"instance": {"value": "7", "kind": "gcp_instance_id"}},
     )
     assert "$.members[1].instance" in problems(fleet.read, data)
+
+
+def test_one_azure_machine_in_two_spellings_is_not_two_members() -> None:
+    value = "8d9962f0-6a8a-4a65-b0f9-881ba6515ba8"
+    for other in (value.upper(), value.title()):
+        data = _members(
+            {"instance": {"kind": "azure_vm_unique_id", "value": value}},
+            {"instance": {"kind": "azure_vm_unique_id", "value": other}},
+        )
+        found = problems(fleet.read, data)
+        assert found == {
+            "$.members[1].instance.value": f"is {other!r}, want a VM's unique id in lower case: "
+            "one machine has one spelling"
+        }
 
 
 def test_equal_values_of_different_kinds_are_two_instances() -> None:

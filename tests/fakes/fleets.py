@@ -9,6 +9,7 @@ from typing import Any
 from runtime.documents import dsse, fleet, strict_json, times
 from runtime.documents.fleet import Role
 from runtime.documents.reference_values import SnpProduct
+from runtime.documents.weaknesses import INCURABLE
 from tests.fakes import snp_report
 
 NOW = times.parse("2026-11-22T12:00:00Z")  # inside the life of every fake certificate but a VLEK's
@@ -27,6 +28,11 @@ class FleetMember:
     hostnames: tuple[str, ...] = ()
 
 
+def opt_in(product: SnpProduct, reason: str) -> list[dict[str, str]]:
+    """Return what accepts a fake chip of this product: the attack that no firmware cures."""
+    return [{"weakness": weakness, "reason": reason} for weakness in sorted(INCURABLE[product])]
+
+
 def snp_values(lines: Iterable[SnpProduct] = ("Milan", "Genoa", "Turin"), **overrides: Any) -> dict[str, Any]:
     """Return `reference_values.snp`: the floor of each product is what the fake chips report."""
     return {
@@ -36,7 +42,7 @@ def snp_values(lines: Iterable[SnpProduct] = ("Milan", "Genoa", "Turin"), **over
         "products": {
             product: {
                 "min_tcb": dict(snp_report.TCBS[product]),
-                "opt_in": "simulated: no seed to extract" if product == "Milan" else None,
+                "opt_in": opt_in(product, "simulated: no seed to extract"),
             }
             for product in lines
         },

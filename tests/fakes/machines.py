@@ -279,7 +279,7 @@ def azure_tdx() -> FakeMachine:
     return FakeMachine(
         format="azure-tdx",
         now=intel.NOW,
-        instance={"kind": "azure_vm_unique_id", "value": azure.VM_UNIQUE_ID},
+        instance={"kind": "azure_vm_unique_id", "value": azure.VM_UNIQUE_ID.lower()},
         values={"tdx": TDX_VALUES, "azure": AZURE_VALUES},
         firmware={"mrtd": MRTD, "pcr7_sha256": SHA256_PCRS[7]},
         roots=(*td_machine.MACHINE.roots, path.root()),

@@ -17,6 +17,7 @@ EXAMPLE: dict[str, Any] = json.loads(
     (Path(fleet.__file__).parent / "examples" / "fleet.json").read_text("utf-8")
 )
 Edit = Callable[[dict[str, Any]], object]
+BADRAM = {"weakness": "cve-2024-21944", "reason": "no module of ours is doctored"}
 
 
 def edited(edit: Edit) -> dict[str, Any]:
@@ -60,6 +61,7 @@ def test_equal_documents_do_not_differ() -> None:
         lambda made: tdx(made).update(xfam_allowed="0x702e7"),
         lambda made: tdx(made)["allow"].append("pks"),
         lambda made: made["least_grade"].update(client="N"),
+        lambda made: snp(made)["products"]["Milan"]["opt_in"].append(BADRAM),
         lambda made: made.update(purpose="test"),
         lambda made: made["images"][0].update(not_after="2027-03-01T00:00:00Z"),
         lambda made: made["firmware"].append(made["firmware"][0] | {"value": "ab" * 48}),
@@ -83,7 +85,8 @@ def test_what_lets_more_in_is_marked(edit: Edit) -> None:
         (lambda made: snp(made).update(required_mitigations="0x1"), "tightens"),
         (lambda made: snp(made)["guest_policy"].update(min_abi="1.0"), "tightens"),
         (lambda made: tdx(made).update(mrseam=["ab" * 48]), "tightens"),
-        (lambda made: snp(made)["products"]["Milan"].update(opt_in=None), "tightens"),
+        (lambda made: snp(made)["products"]["Milan"].update(opt_in=[]), "tightens"),
+        (lambda made: snp(made)["products"]["Milan"]["opt_in"][0].update(reason="another reason"), "changes"),
         (lambda made: made["reference_values"]["gcp-tdx"]["gce"].update(endorsed_firmware=None), "tightens"),
         (lambda made: tdx(made).update(sept_ve_disable=False), "changes"),
         (lambda made: tdx(made).update(mrowner="ab" * 48), "changes"),
@@ -99,5 +102,10 @@ def test_other_ways(edit: Edit, effect: str) -> None:
 def test_the_words_name_the_place_and_both_values() -> None:
     change = one(lambda made: snp(made)["products"]["Milan"]["min_tcb"].update(snp=23))
     assert change.text == "$.reference_values.gcp-snp.snp.products.Milan.min_tcb.snp: 24 → 23"
+    opted = one(lambda made: snp(made)["products"]["Milan"]["opt_in"].append(BADRAM))
+    assert opted.text == (
+        "accepted weakness cve-2024-21944 at $.reference_values.gcp-snp.snp.products.Milan.opt_in is new: "
+        "no module of ours is doctored"
+    )
     member = one(lambda made: made["members"].append(made["members"][1] | {"name": "client-2"}))
     assert member.text.startswith("member client-2 is new: a client on gcp_instance_id 1234567890123456789")

@@ -169,9 +169,21 @@ MISTAKES: tuple[tuple[Edit, str], ...] = (
     (lambda r: r["images"][0].update(sha256="00"), "$.images[0].sha256: is '00', want SHA-256"),
     (
         lambda r: r.pop("opt_in"),
-        "$.opt_in.Milan: is missing, a reason is wanted for aws-1, azure-1, client-2",
+        "$.opt_in.Milan.arxiv-2605.12990: is missing, a reason is wanted for aws-1, azure-1, client-2",
     ),
-    (lambda r: r["opt_in"].update(Milan="ok"), "$.opt_in.Milan: is 'ok', want a reason"),
+    (
+        lambda r: r["opt_in"].update(Milan={"cve-2024-21944": "no module of ours is doctored"}),
+        "$.opt_in.Milan.arxiv-2605.12990: is missing",
+    ),
+    (
+        lambda r: r["opt_in"]["Milan"].update({"arxiv-2605.12990": "ok"}),
+        "$.opt_in.Milan.arxiv-2605.12990: is 'ok', want a reason",
+    ),
+    (
+        lambda r: r["opt_in"]["Milan"].update({"cve-2024-21945": "no module of ours is doctored"}),
+        "$.opt_in.Milan: unknown key 'cve-2024-21945', did you mean 'cve-2024-21944'?",
+    ),
+    (lambda r: r["opt_in"].update(Milan="for every attack there will ever be"), "$.opt_in.Milan: is "),
     (
         lambda r: r["least_grade"].update(server="P"),
         "$.servers[0]: reaches grade V on aws sev-snp, want P at least",

@@ -32,7 +32,7 @@ def test_everything_that_is_accepted_is_said() -> None:
         "and may publish app.example.com, *.dev.example.com",
         "evidence of format gcp-tdx is accepted if",
         "Intel says UpToDate of the platform",
-        "known to be weak, accepted because: AWS offers",
+        "Milan's known weakness arxiv-2605.12990 is accepted because: AWS offers",
         "a VLEK signed the report, a VLEK of CN=cc-us-east-2.amazonaws.com",
         "AWS' certificate names us-east-2, and the document is at most 300 s old",
         "Microsoft's certificates of the attestation key came along",

@@ -22,16 +22,16 @@ def machine(
 
 def test_the_floors_are_those_of_the_bulletins() -> None:
     machines = [machine("aws", "us-east-2"), machine("azure", "eastus", "Standard_DC2as_v6")]
-    made = reference_values(machines, {"Milan": "a reason of its own"}, simulated=False)
+    made = reference_values(machines, {"Milan": {"arxiv-2605.12990": "a reason of its own"}}, simulated=False)
     found = typed.formats(made)
     milan, genoa = found["aws-snp-nitrotpm"].snp, found["azure-snp"].snp
     assert milan is not None
     assert genoa is not None
     values = milan
     assert values.products["Milan"].min_tcb == {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219}
-    assert values.products["Milan"].opt_in == "a reason of its own"
+    assert values.products["Milan"].opt_in == {"arxiv-2605.12990": "a reason of its own"}
     assert genoa.products["Genoa"].min_tcb == {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84}
-    assert genoa.products["Genoa"].opt_in is None
+    assert genoa.products["Genoa"].opt_in == {}
     assert milan.signers == {"vlek"}
     assert genoa.signers == {"vcek"}
     assert values.platform_require == {"alias_check_complete"}
@@ -60,7 +60,9 @@ def test_each_cloud_and_tee_has_its_own_format_in_a_document_that_is_read() -> N
         machine("aws", "us-east-2"),
         machine("azure", "eastus"),
     ]
-    found = typed.formats(reference_values(machines, {"Milan": "a reason"}, simulated=False))
+    found = typed.formats(
+        reference_values(machines, {"Milan": {"arxiv-2605.12990": "a reason"}}, simulated=False)
+    )
     assert list(found) == ["aws-snp-nitrotpm", "azure-snp", "azure-tdx", "gcp-snp", "gcp-tdx"]
     parts = {
         name: {

@@ -20,7 +20,7 @@ import yaml  # type: ignore[import-untyped]  # PyYAML ships no types
 from infra.capabilities import CloudName
 from runtime.documents import strict_json
 from runtime.documents.reference_values import SnpProduct
-from tests.fakes import snp_report
+from tests.fakes import fleets, snp_report
 from tests.fakes.amd import FakeAmd
 from tests.localfleet import configurations, enrol, ups
 from tests.localfleet import ports as ports_of
@@ -153,7 +153,7 @@ def _enrol(made: Provisioned) -> tuple[dict[str, Path], dict[str, Any], list[str
     products: dict[SnpProduct, Any] = {
         product: {
             "min_tcb": dict(snp_report.TCBS[product]),
-            "opt_in": enrol.KNOWN_WEAK if product == "Milan" else None,
+            "opt_in": fleets.opt_in(product, enrol.KNOWN_WEAK),
         }
         for product in amd.products
     }

@@ -52,13 +52,14 @@ class AzureMachine(pulumi.ComponentResource):
         ipv4 = self._address(net.IPVersion.I_PV4) if spec.public_address else None
         ipv6 = self._address(net.IPVersion.I_PV6) if spec.ipv6 else None
         machine = self._virtual_machine(user_data, self._interface(self._firewall(), ipv4, ipv6))
+        instance = machine.vm_id.apply(str.lower)  # Azure spells it in both cases, a fleet document in one
         self.launched = LaunchedMachine(
             name=spec.name,
-            instance=machine.vm_id,
+            instance=instance,
             ipv4=_value(ipv4),
             ipv6=_value(ipv6),
         )
-        self.register_outputs({"instance": machine.vm_id, "ipv4": self.launched.ipv4})
+        self.register_outputs({"instance": instance, "ipv4": self.launched.ipv4})
 
     def _firewall(self) -> net.NetworkSecurityGroup:
         spec = self._spec

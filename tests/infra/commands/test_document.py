@@ -91,6 +91,17 @@ def test_a_document_is_signed_in_its_own_time(
     assert wrong in capsys.readouterr().err
 
 
+def test_an_opt_in_to_no_known_attack_is_refused_by_name(
+    draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    milan = draft["reference_values"]["gcp-snp"]["snp"]["products"]["Milan"]
+    milan["opt_in"].append({"weakness": "cve-2024-21945", "reason": "no module of ours is doctored"})
+    assert sign(draft) == 2
+    told = capsys.readouterr().err
+    assert "snp.products.Milan.opt_in: names 'cve-2024-21945', which is no known attack on Milan" in told
+    assert "want arxiv-2605.12990, cve-2024-21944, cve-2024-56161" in told
+
+
 def test_a_key_that_others_may_read_signs_nothing(
     tmp_path: Path, draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

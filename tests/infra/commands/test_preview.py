@@ -17,5 +17,6 @@ def test_choices_are_told(raw: dict[str, Any], capsys: pytest.CaptureFixture[str
     assert told.err.splitlines() == [
         "tunnel-fleet: client-1 reaches out by a NAT gateway",
         "tunnel-fleet: client-2 reaches out by a public address of its own, nothing inbound",
-        f"tunnel-fleet: Milan chips are accepted by opt-in: {raw['opt_in']['Milan']}",
+        "tunnel-fleet: Milan chips are accepted by opt-in to arxiv-2605.12990: "
+        + raw["opt_in"]["Milan"]["arxiv-2605.12990"],
     ]

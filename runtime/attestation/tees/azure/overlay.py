@@ -39,7 +39,7 @@ class AzureDemand:
 class ParavisorClaims:
     """What the paravisor says, and its TPM signed; true if the hardware's report is."""
 
-    vm_unique_id: str
+    vm_unique_id: str  # in lower case, as fleet documents have it
     secure_boot: bool
     console_enabled: bool
     user_data: bytes  # 64
@@ -117,7 +117,7 @@ def check(
     check_user_data(findings, runtime, demand.user_data)
     claims = quote.check(findings, evidence, demand.quote, runtime.ak)
     return ParavisorClaims(
-        vm_unique_id=runtime.vm_unique_id.upper(),
+        vm_unique_id=runtime.vm_unique_id.lower(),
         secure_boot=runtime.secure_boot,
         console_enabled=runtime.console_enabled,
         user_data=demand.user_data,

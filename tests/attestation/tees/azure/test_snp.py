@@ -34,7 +34,7 @@ def failed(amd: FakeAmd, evidence: AzureSnpEvidence) -> set[str]:
 def test_hardware_paravisor_and_tpm_are_one_statement(amd: FakeAmd, chip: Chip) -> None:
     found = verify(amd, machines.snp(chip))
     assert found.snp.report_data == azure.report_data(machines.TEXT)
-    assert found.paravisor.vm_unique_id == azure.VM_UNIQUE_ID
+    assert found.paravisor.vm_unique_id == azure.VM_UNIQUE_ID.lower()
     assert found.paravisor.user_data == azure.USER_DATA
     assert found.paravisor.tpm.pcrs == machines.VALUES
     assert found.paravisor.ak is not None

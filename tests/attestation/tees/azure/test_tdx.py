@@ -26,7 +26,7 @@ def failed(evidence: AzureTdxEvidence) -> set[str]:
 def test_hardware_paravisor_and_tpm_are_one_statement() -> None:
     found = verify(machines.tdx())
     assert found.tdx.report.report_data == azure.report_data(machines.TEXT)
-    assert found.paravisor.vm_unique_id == azure.VM_UNIQUE_ID
+    assert found.paravisor.vm_unique_id == azure.VM_UNIQUE_ID.lower()
     assert found.paravisor.tpm.pcrs == machines.VALUES
     assert found.paravisor.ak is not None
 
