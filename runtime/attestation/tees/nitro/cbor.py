@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from runtime.errors import MalformedError
 
@@ -37,9 +37,8 @@ class Tagged:
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One value and the byte at which it begins."""
+class Item(NamedTuple):
+    """One value and the byte at which it begins. A document has eighty: frozen dataclasses take twice as long."""
 
     offset: int
     value: int | bytes | str | tuple[Item, ...] | Mapping[int | str, Item] | Tagged | None
