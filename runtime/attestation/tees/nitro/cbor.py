@@ -38,7 +38,7 @@ class Tagged:
 
 
 class Item(NamedTuple):
-    """One value and the byte at which it begins. A document has eighty: frozen dataclasses take twice as long."""
+    """One value and the byte at which it begins. There are eighty: frozen dataclasses take twice as long."""
 
     offset: int
     value: int | bytes | str | tuple[Item, ...] | Mapping[int | str, Item] | Tagged | None

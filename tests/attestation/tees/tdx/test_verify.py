@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,13 @@ def test_everything_wrong_is_listed_together() -> None:
         *("chain.dates.leaf", "quote.signature", "td.attributes.reserved"),
         *("revocation.pck_crl", "tcb.qe"),
     }
+
+
+@pytest.mark.parametrize("body", ["tcb_info", "qe_identity"])
+def test_what_intel_did_not_sign_is_not_read(body: str) -> None:
+    given = json.loads(collateral()) | {f"{body}_signature": "01" * 64}
+    failed = refused(MACHINE.quote(), json.dumps(given).encode())
+    assert set(failed) == {f"collateral.{body}.signature"}
 
 
 def test_a_wrong_chain_is_worth_more_than_a_malformed_certificate() -> None:
