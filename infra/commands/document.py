@@ -62,7 +62,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--signed-by",
         action="append",
         default=[],
-        metavar="HEX",
+        metavar=owner_key.PUBLIC_FORM,
         help="another owner key, public, that may have signed what is published; when keys are rotated",
     )
     parser.add_argument("--json", action="store_true", help="answer in JSON")
