@@ -4,6 +4,7 @@
     ├── UsageError              a command line or a settings file is wrong           exit 2
     │   └── DocumentError       a document is wrong: every problem, with its path    exit 2
     ├── MalformedError          bytes that are not what they claim to be             exit 10
+    │   └── UnsupportedFormatError  evidence of a format that no verifier here knows     exit 20
     ├── EvidenceRefusedError    evidence was read, and refused: every failed check   exit 10
     ├── UnsupportedTeeError     no verifier or no attester for this platform         exit 20
     ├── UnreachableError        a name, a peer, an endorser or a URL did not answer  exit 30
@@ -76,6 +77,19 @@ class MalformedError(TunnelError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_malformed, (self.what, self.detail, self.offset))
+
+
+class UnsupportedFormatError(MalformedError):
+    """Evidence says that it is of a format that nobody here knows: a newer one, or none at all."""
+
+    exit_status = 20
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_unsupported, (self.what, self.detail, self.offset))
+
+
+def _unsupported(what: str, detail: str, offset: int | None) -> UnsupportedFormatError:
+    return UnsupportedFormatError(what, detail, offset=offset)
 
 
 def _malformed(what: str, detail: str, offset: int | None) -> MalformedError:

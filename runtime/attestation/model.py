@@ -27,7 +27,7 @@ from typing import Literal, TypeVar
 from runtime.attestation.formats import FORMATS, Format
 from runtime.documents.fleet import Grade, Role
 from runtime.documents.reference_values import SnpProduct
-from runtime.errors import MalformedError, TunnelError
+from runtime.errors import MalformedError, TunnelError, UnsupportedFormatError
 
 MAX_EVIDENCE_SIZE = 256 * 1024  # bytes; an SNP report with its chain is under 16 KiB, a log under 128 KiB
 
@@ -114,7 +114,7 @@ class _Reader:
 def _known(name: str) -> Format:
     known = FORMATS.get(name)
     if known is None:
-        raise MalformedError(_WHAT, f"has the format {name!r}, want one of {sorted(FORMATS)}")
+        raise UnsupportedFormatError(_WHAT, f"has the format {name!r}, want one of {sorted(FORMATS)}")
     return known
 
 

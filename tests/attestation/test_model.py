@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runtime.attestation import model
 from runtime.attestation.formats import FORMATS
 from runtime.attestation.model import Check, Evidence, EvidenceRefusedError, Findings, Reason, Tcb
-from runtime.errors import MalformedError
+from runtime.errors import MalformedError, UnsupportedFormatError
 
 SMALL = Evidence(format="sev-snp", parts={"snp_report": b"R"}, endorsements={"vek": b"VV", "crl": b"C"})
 WIRE = (
@@ -121,6 +121,14 @@ def test_tcb_reaches_only_floors_of_its_own_parts() -> None:
     assert not genoa.reaches({"snp": 24})
     assert not genoa.reaches({"fmc": 0})
     assert str(genoa) == "bootloader 10 tee 0 snp 23 microcode 84"
+
+
+def test_a_format_that_nobody_here_knows_is_told_apart_and_pickles() -> None:
+    with pytest.raises(UnsupportedFormatError) as caught:
+        model.decode(b"CTE1\x06future")
+    assert (caught.value.exit_status, caught.value.code) == (20, "malformed")
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    assert (type(again), str(again)) == (UnsupportedFormatError, str(caught.value))
 
 
 def test_what_is_held_is_there_and_nothing_failed() -> None:

@@ -11,12 +11,13 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from runtime.attestation.model import EvidenceRefusedError, Findings
-from runtime.attestation.tees.azure import hcl, overlay, runtime_data, snp, tdx
+from runtime.attestation.model import Evidence, EvidenceRefusedError, Findings
+from runtime.attestation.tees import Root
+from runtime.attestation.tees.azure import hcl, overlay, runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
-from runtime.attestation.tees.azure.overlay import AzureDemand
-from runtime.attestation.tees.azure.snp import AzureSnpEvidence
-from runtime.attestation.tees.azure.tdx import AzureTdxEvidence
+from runtime.attestation.tees.azure.overlay import AzureDemand, ParavisorClaims
+from runtime.attestation.tees.composites import azure as composite
+from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.snp import SnpTee
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import verify as tdx_verify
@@ -95,7 +96,7 @@ class Subject:
         if self.td_quote is not None:
             quoted = td_quote.parse(self.td_quote).report
             report_data = quoted.report_data
-            tdx.check_td_report(findings, report, quoted)
+            overlay.check_td_report(findings, report, quoted)
             found |= self._tdx_refused(self.td_quote)
         if self.chip is not None:
             found |= self._snp_refused(report)
@@ -144,37 +145,48 @@ def subject(case: Case) -> Subject:
     )
 
 
-def whole(made: Subject) -> Callable[[], snp.AzureSnpClaims | tdx.AzureTdxClaims]:
-    """Return the appraisal of all parts as one statement. Raises: NotApplicable."""
+def whole(made: Subject) -> Callable[[], ParavisorClaims]:
+    """Return the steps of the composites, for what this quote answers. Raises: NotApplicable."""
     usable = [entry for entry in made.quotes if entry.values is not None]
     report = hcl.parse(made.hcl_report)
     user_data = runtime_data.parse(report.runtime_json).user_data
     if not usable or user_data is None:
         message = "the case has no quote with values, or no user data"
         raise NotApplicable(message)
-    demand = AzureDemand(user_data=user_data, quote=tpm.demand_of(usable[0].parsed))
-    evidence = usable[0].evidence()
-    pins = tpm.ak_roots()[0]
-    if made.chip is not None:
-        endorsements = made.chip.evidence().endorsements
-        azure_snp = AzureSnpEvidence(
-            hcl_report=made.hcl_report,
-            endorsements=endorsements,
-            quote=evidence,
-            ak_certificates=made.ak_path,
-        )
-        return lambda: snp.verify(azure_snp, demand, cases.anchors().pins, pins, made.now)
-    if made.td_quote is None:
+    if made.chip is None and made.td_quote is None:
         message = "nothing vouches for the report"
         raise NotApplicable(message)
-    azure_tdx = AzureTdxEvidence(
-        hcl_report=made.hcl_report,
-        td_quote=made.td_quote,
-        collateral=made.td_collateral,
-        quote=evidence,
-        ak_certificates=made.ak_path,
-    )
-    return lambda: tdx.verify(azure_tdx, demand, tdx_cases.intel_roots(), pins, made.now)
+    demand = AzureDemand(user_data=user_data, quote=tpm.demand_of(usable[0].parsed))
+    roots: tuple[Root, ...] = (*cases.anchors().pins, *tdx_cases.intel_roots(), *tpm.ak_roots()[0])
+    evidence = _evidence(made)
+
+    def verify() -> ParavisorClaims:
+        findings, signed = Findings(), report.report_data
+        if made.td_quote is None:
+            gather.snp(findings, report.tee_report, evidence, roots, made.now)
+        else:
+            quoted = td_quote.parse(made.td_quote).report
+            pins = gather.intel_roots(roots)
+            gather.attempt(
+                findings,
+                lambda: tdx_verify.verify(made.td_quote or b"", made.td_collateral, pins, made.now),
+            )
+            overlay.check_td_report(findings, report, quoted)
+            signed = quoted.report_data
+        runtime, path, _ = composite.vouched(findings, evidence, report, signed, roots, made.now)
+        claims = overlay.check(findings, report, runtime, demand, usable[0].evidence(), path)
+        findings.settle()
+        return claims
+
+    return verify
+
+
+def _evidence(made: Subject) -> Evidence:
+    """Return what came along, by the names of the formats."""
+    names = gather.AK_PATH if len(made.ak_path) == len(gather.AK_PATH) else (*gather.AK_PATH[:2], "ak_root")
+    chip = {} if made.chip is None else made.chip.evidence().endorsements
+    path = dict(zip(names, made.ak_path, strict=True)) if made.ak_path else {}
+    return Evidence(format="azure", parts={}, endorsements={**chip, **path})
 
 
 # Facts

@@ -16,7 +16,6 @@ from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.nitro import (
     Kind,
     NitroClaims,
-    NitroExpected,
     NitroRoot,
     cbor,
     chain,
@@ -87,21 +86,6 @@ def subject(case: Case) -> Subject:
     text = case.about.get("verification_time")
     now = made.said.timestamp_ms // 1000 if text is None else int(datetime.fromisoformat(text).timestamp())
     return replace(made, now=now)
-
-
-def expectation(made: Subject) -> NitroExpected:
-    """Return what the unchanged document meets: every register, and its own time."""
-    said = made.said
-    return NitroExpected(
-        kind=made.kind,
-        module_id=said.module_id,
-        pcrs=(said.pcrs,),
-        nonce=said.nonce,
-        user_data=said.user_data,
-        public_key=said.public_key,
-        max_age_s=max(0, made.now - said.timestamp_ms // 1000),
-        max_skew_s=max(1, said.timestamp_ms // 1000 + 1 - made.now),
-    )
 
 
 # Facts

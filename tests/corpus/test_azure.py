@@ -13,7 +13,6 @@ import pytest
 
 from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.tees.azure import hcl, runtime_data
-from runtime.attestation.tees.azure.snp import AzureSnpClaims
 from runtime.attestation.tees.tpm import public
 from tests.corpus import azure, cases, snp, topics, tpm
 from tests.corpus.cases import Case
@@ -97,11 +96,9 @@ def test_the_parts_are_one_statement(case: Case) -> None:
         return
     claims = verify()
     report = azure.report_of(case)
-    assert claims.paravisor.runtime_digest == sha256(report.runtime_json).digest()
-    assert claims.paravisor.vm_unique_id == runtime_data.parse(report.runtime_json).vm_unique_id.lower()
-    assert (claims.paravisor.ak is not None) is bool(made.ak_path)
-    if isinstance(claims, AzureSnpClaims):
-        assert claims.snp.measurement == report.measurement
+    assert claims.runtime_digest == sha256(report.runtime_json).digest()
+    assert claims.vm_unique_id == runtime_data.parse(report.runtime_json).vm_unique_id.lower()
+    assert (claims.ak is not None) is bool(made.ak_path)
 
 
 @pytest.mark.parametrize(("case", "mutation"), MUTATED, ids=case_id)

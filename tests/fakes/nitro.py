@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
-from runtime.attestation.tees.nitro import Kind, NitroExpected, NitroRoot
+from runtime.attestation.tees.nitro import Kind, NitroRoot
 from runtime.documents import times
 
 NOW = times.parse("2026-03-01T12:00:00Z")
@@ -259,19 +259,3 @@ def sign(payload: bytes, key: ec.EllipticCurvePrivateKey, protected: bytes = b"\
 def pcrs(count: int) -> dict[int, bytes]:
     """Return registers that were measured, each with its own value; 11 to 15 are zero, as on real ones."""
     return {index: bytes(48) if 11 <= index <= 15 else bytes([index + 1]) * 48 for index in range(count)}
-
-
-def expected(kind: Kind = "nitrotpm", **changes: Any) -> NitroExpected:
-    """Return expectations that `FakeNitro.document` meets."""
-    indexes = (4, 7, 12) if kind == "nitrotpm" else (0, 1, 2)
-    usual: dict[str, Any] = {
-        "kind": kind,
-        "module_id": MODULE_IDS[kind],
-        "pcrs": ({index: pcrs(24)[index] for index in indexes},),
-        "nonce": None,
-        "user_data": b"u" * 64,
-        "public_key": None,
-        "max_age_s": 300,
-        "max_skew_s": 5,
-    }
-    return NitroExpected(**(usual | changes))

@@ -5,8 +5,8 @@ register index 1 to 4 is RTMR0 to RTMR3, SHA-384; index 0 is MRTD, which no even
 
 An attacker writes every byte of the log; only the registers of a verified quote are true. A log that replays
 says which digests were extended, in which order. It does not prove an event's type, nor its data: data is
-given out only where the digest is its hash, and what was booted is known by its digest alone. Whoever uses
-a log has therefore to ask for content (`check_digests`), not for "it replays".
+given out only where the digest is its hash, and what was booted is known by its digest alone. What was booted
+is therefore asked of the registers themselves (`image_policy`), never of a log that replays.
 Not defended: a register the log says nothing about (RTMR3 belongs to the application) is not proven by it;
 `CcelClaims.covered` says which are.
 """
@@ -29,8 +29,6 @@ RTMR_BYTES = 48
 FIRMWARE_RTMRS = (0, 1, 2)
 _WHAT = "CC event log"
 _ZERO = bytes(RTMR_BYTES)
-# TCG PFP 1.06, section 3.3.4, through the TDVF mapping: PCR -> RTMR.
-_RTMR_OF_PCR = {1: 0, 7: 0} | dict.fromkeys(range(2, 7), 1) | dict.fromkeys(range(8, 16), 2)
 
 
 class CcelReason(StrEnum):
@@ -74,11 +72,6 @@ def parse(data: bytes) -> EventLog:
     return log
 
 
-def rtmr_of_pcr(pcr: int) -> int:
-    """Return the RTMR that stands for a PCR: 1 and 7 → 0, 2 to 6 → 1, 8 to 15 → 2, others → 3."""
-    return _RTMR_OF_PCR.get(pcr, 3)
-
-
 def replay(log: EventLog) -> Mapping[int, bytes]:
     """Return what the log leads to, for the RTMRs that it extends: 48 bytes by number."""
     return {index - 1: value for index, value in events.replay(log.events, SHA384, {}).items()}
@@ -116,29 +109,4 @@ def _measured(event: Event) -> Measured:
     proven = events.hash_of(SHA384, event.data) == digest
     return Measured(
         rtmr=event.register - 1, type=event.type, digest=digest, data=event.data if proven else None
-    )
-
-
-def check_digests(
-    findings: Findings,
-    check: str,
-    claims: CcelClaims,
-    rtmr: int,
-    kind: int | None,
-    expected: tuple[bytes, ...],
-) -> None:
-    """Note whether the events of `rtmr` (of type `kind`; None: all of them) are exactly these, in order.
-
-    With None the whole history of the register is pinned. With a type, ask only where another type cannot
-    do the same harm: the type is the log's word.
-    """
-    found = [entry.digest for entry in claims.measured if entry.rtmr == rtmr and kind in (None, entry.type)]
-    findings.require(
-        rtmr in claims.covered and tuple(found) == expected,
-        check,
-        Reason.MEASUREMENT,
-        expected=", ".join(digest.hex()[:16] + "…" for digest in expected) or "no event",
-        actual=", ".join(digest.hex()[:16] + "…" for digest in found) or "no event",
-        source=f"events that RTMR{rtmr} proves",
-        remedy="the machine booted something else: bake and sign the image's reference values again",
     )

@@ -42,7 +42,8 @@ ASKED_BY: Mapping[Label, str] = {
 }
 MAX_FILE_SIZE = 1024 * 1024  # bytes; evidence is at most 256 KiB
 _WHAT = "evidence file"
-PARTS = frozenset(name for form in FORMATS.values() for name in form.parts)
+ENCLAVE = "enclave_document"  # of a Nitro enclave: no format of a member has it
+PARTS = frozenset(name for form in FORMATS.values() for name in form.parts) | {ENCLAVE}
 ENDORSEMENTS = frozenset(name for form in FORMATS.values() for name in form.endorsements)
 
 

@@ -19,7 +19,7 @@ from runtime.attestation.model import Evidence, EvidenceRefusedError, Findings, 
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.commands.evidence import examine, files
-from runtime.commands.evidence.examine import Challenge, Examination
+from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
 from runtime.documents import dsse, fleet, times
 from runtime.errors import UsageError

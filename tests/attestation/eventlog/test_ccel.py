@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.attestation.eventlog import ccel
-from runtime.attestation.eventlog.events import SHA256, SHA384, EventType, hash_of
-from runtime.attestation.model import EvidenceRefusedError, Findings
+from runtime.attestation.eventlog.events import SHA256, EventType
+from runtime.attestation.model import EvidenceRefusedError
 from runtime.errors import MalformedError
 from tests.fakes.event_log import log, record
 
@@ -101,32 +101,6 @@ def test_malformed_logs(data: bytes, words: str) -> None:
 def test_four_registers_of_48_bytes(rtmrs: list[bytes]) -> None:
     with pytest.raises(MalformedError, match="4 registers of 48 bytes"):
         ccel.verify(LOG, rtmrs)
-
-
-def test_which_rtmr_stands_for_a_pcr() -> None:
-    assert [ccel.rtmr_of_pcr(pcr) for pcr in range(17)] == [3, 0, 1, 1, 1, 1, 1, 0, *[2] * 8, 3]
-
-
-def failed(
-    rtmr: int, kind: int | None, *expected: bytes, claims: ccel.CcelClaims | None = None
-) -> dict[str, str]:
-    findings = Findings()
-    ccel.check_digests(findings, "image.uki", claims or ccel.verify(LOG, registers()), rtmr, kind, expected)
-    return {check.id: str(check.reason) for check in findings.failed()}
-
-
-def test_content_is_asked_for_by_digest() -> None:
-    separator = hash_of(SHA384, bytes(4))
-    assert failed(1, APPLICATION, UKI) == {}
-    assert failed(1, None, UKI, separator) == {}
-    assert failed(2, APPLICATION) == {}
-    wrong = {"image.uki": "measurement"}
-    assert failed(1, APPLICATION, b"v" * 48) == wrong
-    assert failed(1, APPLICATION) == wrong
-    assert failed(1, APPLICATION, UKI, UKI) == wrong
-    assert failed(1, None, separator, UKI) == wrong
-    assert failed(2, APPLICATION, UKI) == wrong
-    assert failed(3, APPLICATION) == wrong  # RTMR3 is not covered: its silence proves nothing
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from runtime.attestation.binding import tied_qualifying, tpm_qualifying
-from runtime.commands.evidence.examine import Challenge, Examination, examine
-from runtime.errors import UsageError
+from runtime.attestation.eventlog import ccel, tcg
+from runtime.attestation.eventlog.events import SHA256, SHA384
+from runtime.attestation.formats import FORMATS
+from runtime.commands.evidence.examination import Challenge, Examination
+from runtime.commands.evidence.examine import examine
+from runtime.errors import MalformedError, UsageError
 from tests.attestation.platforms import as_hardware
+from tests.fakes import nitro
 from tests.fakes.machines import BINDER, FakeMachine
+from tests.fakes.nitro import FakeNitro
 
 GRADES = {
     "aws-snp-nitrotpm": "V",
     "azure-snp": "P",
     "azure-tdx": "P",
     "gcp-tdx": "V",
-    "gcp-snp": "T",
+    "gcp-snp": "V",
     "qemu-tpm": "T",
     "aws-nitrotpm": "N",
 }
@@ -27,6 +34,10 @@ OPEN = Challenge(report_data=None, nonce=None)
 def look(machine: FakeMachine, challenge: Challenge = OPEN, **options: Any) -> Examination:
     made = machine.evidence(**options)
     return examine(made.parts, made.endorsements, as_hardware(machine.roots), challenge, machine.now)
+
+
+def of(machine: FakeMachine, parts: Mapping[str, bytes], endorsements: Mapping[str, bytes]) -> Examination:
+    return examine(dict(parts), dict(endorsements), as_hardware(machine.roots), OPEN, machine.now)
 
 
 def failed(out: Examination) -> set[str]:
@@ -69,11 +80,137 @@ def test_a_stated_challenge_is_held_against_each_part(fleet: dict[str, FakeMachi
     assert failed(wrong) & {
         "binding.report_data",
         "hcl.user_data",
-        "tpm.qualifying_data",
+        "quote.qualifying_data",
         "binding.nitro_user_data",
         "nitro.document.nonce",
     }
     assert wrong.grade == "none"
+
+
+# Every item of every format: a byte that somebody changed is a failed check, bytes that are nothing known, or
+# a line that says by name what was not proven.
+ITEMS = [
+    (form, item)
+    for form in sorted(GRADES)
+    for item in sorted({**FORMATS[form].parts, **FORMATS[form].endorsements})
+]
+
+
+@pytest.mark.parametrize(("form", "item"), ITEMS)
+def test_a_changed_byte_of_any_item_is_seen_or_named(
+    fleet: dict[str, FakeMachine], form: str, item: str
+) -> None:
+    machine = fleet[form]
+    made = machine.evidence()
+    good = made.parts.get(item) or made.endorsements.get(item)
+    if good is None:
+        assert item in OPTIONAL
+        return
+    before = of(machine, made.parts, made.endorsements).not_proven
+    for at in sorted({len(good) * step // 4 for step in range(4)} | {len(good) - 1}):
+        bad = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+        items, extra = dict(made.parts), dict(made.endorsements)
+        (items if item in items else extra)[item] = bad
+        try:
+            out = of(machine, items, extra)
+        except MalformedError:
+            continue
+        if not failed(out):
+            assert item in UNSIGNED.get(form, set()) | TEXTS, at
+            assert any(line.startswith(item) for line in before), at
+
+
+OPTIONAL = {"cert_table", "ak_authority_2", "ak_crl", "ak_authority_1_crl", "ak_authority_2_crl", "event_log"}
+UNSIGNED = {"azure-tdx": {"hcl_report"}}  # a TDREPORT that only its own machine could check
+TEXTS = {"ccel", "event_log"}  # no register covers what an event says of itself
+
+
+@pytest.mark.parametrize("form", sorted(GRADES))
+def test_a_digest_that_was_not_extended_fails(fleet: dict[str, FakeMachine], form: str) -> None:
+    machine = fleet[form]
+    made = machine.evidence()
+    if "ccel" in made.parts:
+        data, watched, check = made.parts["ccel"], {1, 2, 3}, "ccel.rtmr"
+        events = ccel.parse(data).events
+    else:
+        data, watched, check = made.endorsements["event_log"], {4, 7, 11}, "log.replay."
+        events = tcg.parse(data).events
+    bank = SHA384 if "ccel" in made.parts or form.startswith("aws") else SHA256
+    event = next(event for event in events if event.extends and event.register in watched)
+    at = data.index(event.digests[bank], event.offset)
+    bad = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+    parts, extra = dict(made.parts), dict(made.endorsements)
+    (parts if "ccel" in parts else extra)["ccel" if "ccel" in parts else "event_log"] = bad
+    assert any(name.startswith(check) for name in failed(of(machine, parts, extra)))
+
+
+def test_values_that_no_quote_is_about_and_a_vtpm_s_forged_signature_fail(
+    fleet: dict[str, FakeMachine],
+) -> None:
+    for form, item, check in (
+        ("azure-snp", "tpm_pcrs", "quote.pcr_digest"),
+        ("gcp-tdx", "tpm_signature", "quote.signature"),
+    ):
+        machine = fleet[form]
+        good = machine.evidence().parts[item]
+        bad = good[:-1] + bytes([good[-1] ^ 0xFF])
+        assert check in failed(look(machine, parts={item: bad})), form
+
+
+def test_two_machines_are_not_one(fleet: dict[str, FakeMachine]) -> None:
+    """A true report beside another machine's true quote or document has the lesser grade, and says so."""
+    for form, part, grade in (("aws-snp-nitrotpm", "nitrotpm_document", "N"), ("gcp-snp", "tpm_quote", "N")):
+        machine = fleet[form]
+        other = machine.evidence(bytes(64)).parts
+        parts = {name: other[name] for name in (part, *QUOTED) if name in other}
+        out = look(machine, parts=parts)
+        assert failed(out) == set()
+        assert out.grade == grade
+        assert any(line.startswith(f"{part}: that it is of the machine") for line in out.not_proven)
+    # The CPU measures what boots on a TD: its grade stands, and the vTPM's statements are another's.
+    other = fleet["gcp-tdx"].evidence(bytes(64)).parts
+    out = look(fleet["gcp-tdx"], parts={name: other[name] for name in QUOTED})
+    assert out.grade == "V"
+    assert any(line.startswith("tpm_quote: that it is of the machine") for line in out.not_proven)
+
+
+QUOTED = ("tpm_quote", "tpm_signature", "tpm_pcrs")
+
+
+@pytest.mark.parametrize("form", sorted(GRADES))
+def test_each_item_without_the_others_is_proven_or_named(fleet: dict[str, FakeMachine], form: str) -> None:
+    machine = fleet[form]
+    made = machine.evidence()
+    for part, data in made.parts.items():
+        try:
+            out = examine({part: data}, made.endorsements, as_hardware(machine.roots), OPEN, machine.now)
+        except UsageError:
+            assert part not in {"snp_report", "td_quote", "hcl_report", "nitrotpm_document", "tpm_quote"}
+            continue
+        named = {line.split(",", 1)[0] for line in out.not_proven if "which was not examined" in line}
+        if part == "tpm_quote":
+            assert named >= {"tpm_quote", *({"event_log"} & set(made.endorsements))}
+            assert (out.grade, out.statements) == ("none", [])
+
+
+def test_a_root_of_tests_is_grade_t(fleet: dict[str, FakeMachine]) -> None:
+    for machine in fleet.values():
+        made = machine.evidence()
+        out = examine(made.parts, made.endorsements, machine.roots, OPEN, machine.now)
+        assert out.grade == "T"
+
+
+def test_an_enclave_s_document_is_one_of_a_nitrotpm_only_if_it_says_so() -> None:
+    cloud = FakeNitro.create()
+    data = cloud.document("enclave", cloud.leaf("enclave"))
+    out = examine({"enclave_document": data}, {}, as_hardware(cloud.roots()), OPEN, nitro.NOW)
+    assert (failed(out), out.grade) == (set(), "N")
+    assert {row.claim for row in out.statements} >= {"enclave", "PCR0", "PCR1", "PCR2"}
+    with pytest.raises(MalformedError):
+        examine({"nitrotpm_document": data}, {}, as_hardware(cloud.roots()), OPEN, nitro.NOW)
+    debug = cloud.document("enclave", cloud.leaf("enclave"), pcrs=dict.fromkeys(range(5), bytes(48)))
+    out = examine({"enclave_document": debug}, {}, as_hardware(cloud.roots()), OPEN, nitro.NOW)
+    assert failed(out) == {"nitro.document.measured"}
 
 
 def test_debug_and_migration_are_refused_whatever_an_owner_says(fleet: dict[str, FakeMachine]) -> None:

@@ -157,3 +157,12 @@ def test_the_command_knows_hardware_roots_only(
     path = written(tmp_path / "evidence", collected(fleet["azure-snp"]))
     assert main.run(["evidence", "verify", path]) == 10
     assert "hint:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["verify", "inspect"])
+def test_evidence_of_an_unknown_format_is_not_supported(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "e").write_bytes(b"CTE1\x06future")
+    assert main.run(["evidence", verb, str(tmp_path / "e")]) == 20
+    assert "'future'" in capsys.readouterr().err

@@ -74,6 +74,14 @@ TRANSCRIPTS = (
         more=("--nonce", "230af3f7c0ec43ccf99a4cab47ac61469a36ea74b1e79740fdf8ccfc8f56161a"),
     ),
     Transcript(
+        title="A Nitro enclave",
+        words="No member is one; its document is examined under a name of its own.",
+        case="nitro/enclave-valid",
+        parts={"enclave_document": "document.cbor"},
+        endorsements={},
+        at="2022-10-13T08:58:02Z",
+    ),
+    Transcript(
         title="A TDX guest with debug on, on a host that is out of date: refused",
         words="Both are told at once, each with what to change.",
         case="tdx/v4-spr-debug-enabled",

@@ -17,6 +17,7 @@ from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees.azure import runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
 from runtime.attestation.tees.azure.runtime_data import USER_DATA_BYTES, RuntimeData
+from runtime.attestation.tees.tdx.quote import TdReport
 from runtime.attestation.tees.tpm import ak, quote
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, TpmClaims
@@ -59,6 +60,24 @@ def check_runtime(findings: Findings, report: HclReport, report_data: bytes) -> 
         actual=report_data.hex(),
         source="REPORT_DATA that the hardware signed",
         remedy="the runtime data was altered, or is not that of this report: read both from one NV index",
+    )
+
+
+def check_td_report(findings: Findings, report: HclReport, quoted: TdReport) -> None:
+    """Note whether the quote speaks of the TD that the report speaks of.
+
+    Raises: MalformedError if the report is not of a TD.
+    """
+    if report.kind != "tdx":
+        raise MalformedError("HCL report", f"holds a report of {report.kind}, want tdx")
+    findings.require(
+        quoted.mrtd == report.measurement and quoted.report_data == report.report_data,
+        "hcl.td_report",
+        Reason.BINDING,
+        expected=f"the quote of a TD with MRTD {report.measurement.hex()[:32]}…",
+        actual=f"MRTD {quoted.mrtd.hex()[:32]}…",
+        source="the TD quote, beside the TDREPORT in the HCL report",
+        remedy="have the TDREPORT of this very HCL report quoted",
     )
 
 

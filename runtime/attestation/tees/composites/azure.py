@@ -12,15 +12,16 @@ from __future__ import annotations
 from runtime.attestation.binding import tpm_qualifying
 from runtime.attestation.model import Claims, EndorsementRef, Evidence, Findings
 from runtime.attestation.tees.azure import hcl, overlay
-from runtime.attestation.tees.azure import tdx as azure_tdx
 from runtime.attestation.tees.azure.hcl import HclReport
 from runtime.attestation.tees.azure.overlay import AzureDemand, ParavisorClaims
+from runtime.attestation.tees.azure.runtime_data import RuntimeData
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters, MachineClaims, Root
 from runtime.attestation.tees.snp import SnpTee
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import verify as tdx
 from runtime.attestation.tees.tdx.verify import TdxClaims
+from runtime.attestation.tees.tpm.ak import AkPath
 from runtime.errors import MalformedError
 
 _SOURCE = "Microsoft's paravisor (vTPM inside the TEE)"
@@ -61,7 +62,7 @@ class AzureTdx:
         quoted = td_quote.parse(data).report
         collateral, pins = evidence.endorsements.get("tdx_collateral"), gather.intel_roots(roots)
         claims = gather.attempt(findings, lambda: tdx.verify(data, collateral, pins, now))
-        azure_tdx.check_td_report(findings, report, quoted)
+        overlay.check_td_report(findings, report, quoted)
         # 2. ... and covers the runtime data, and that the attestation key.
         paravisor, ak = _paravisor(findings, evidence, report, quoted.report_data, binder, roots, now)
         return _claims(evidence, None, gather.held(findings, claims), paravisor, ak, findings)
@@ -83,14 +84,31 @@ def _paravisor(
     roots: tuple[Root, ...],
     now: int,
 ) -> tuple[ParavisorClaims, AkClaims | None]:
-    """Note all that hangs on the report. The runtime data is not read before the hardware covers it."""
+    """Note all that hangs on the report."""
+    runtime, path, ak = vouched(findings, evidence, report, report_data, roots, now)
+    demand = AzureDemand(user_data=binder, quote=gather.quote_demand(tpm_qualifying(binder)))
+    claims = overlay.check(findings, report, runtime, demand, gather.quote_evidence(evidence.parts), path)
+    return claims, ak
+
+
+def vouched(
+    findings: Findings,
+    evidence: Evidence,
+    report: HclReport,
+    report_data: bytes,
+    roots: tuple[Root, ...],
+    now: int,
+) -> tuple[RuntimeData, AkPath | None, AkClaims | None]:
+    """Note who vouches for the attestation key; the runtime data is not read before the hardware covers it.
+
+    `report_data`: 64, that the hardware signed. Raises: EvidenceRefusedError with all that failed up to the
+    runtime data, MalformedError.
+    """
     runtime = overlay.read_runtime(findings, report, report_data)
     certificates = gather.ak_certificates(evidence)
     path = overlay.check_ak(findings, runtime, certificates, gather.ak_roots(roots), now)
     ak = None if path is None else gather.ak_claims(findings, evidence, path, certificates, now)
-    demand = AzureDemand(user_data=binder, quote=gather.quote_demand(tpm_qualifying(binder)))
-    claims = overlay.check(findings, report, runtime, demand, gather.quote_evidence(evidence.parts), path)
-    return claims, ak
+    return runtime, path, ak
 
 
 def _claims(

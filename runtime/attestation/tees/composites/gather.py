@@ -35,8 +35,9 @@ from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
 
 SNP_ENDORSEMENTS = ("vek", "intermediate", "root", "crl", "cert_table")
-_AK_PATH = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
-_LOGGED = frozenset({4, 7, 11})  # registers that a boot log has to explain; PCR14 is extended after it ends
+AK_PATH = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
+AK_LISTS = ("ak_crl", "ak_authority_1_crl", "ak_authority_2_crl")  # of the issuers, the leaf's first
+LOGGED = frozenset({4, 7, 11})  # registers that a boot log has to explain; PCR14 is extended after it ends
 _BANKS = {"sha256": attest.SHA256, "sha384": attest.SHA384}
 
 T = TypeVar("T")
@@ -112,7 +113,7 @@ def quote_demand(qualifying_data: bytes) -> QuoteDemand:
 
 def ak_certificates(evidence: Evidence) -> tuple[bytes, ...]:
     """Return the certificates of the attestation key that came along, leaf first, root last."""
-    return tuple(evidence.endorsements[name] for name in _AK_PATH if name in evidence.endorsements)
+    return tuple(evidence.endorsements[name] for name in AK_PATH if name in evidence.endorsements)
 
 
 def ak_claims(
@@ -122,7 +123,7 @@ def ak_claims(
     loaded = [x509_path.load(data, "AK certificate") for data in certificates]
     lists: list[RevocationList] = []
     for depth, issuer in enumerate(loaded[1:]):  # each list is of the authority above, the leaf's first
-        name = ("ak_crl", "ak_authority_1_crl", "ak_authority_2_crl")[depth]
+        name = AK_LISTS[depth]
         data = evidence.endorsements.get(name)
         if data is not None:
             lists.append(_check_list(findings, name, data, issuer, loaded[depth], now))
@@ -194,7 +195,7 @@ def explained(findings: Findings, evidence: Evidence, registers: BootRegisters) 
     data = evidence.endorsements.get("event_log")
     if data is None:
         return False
-    tcg.explain(findings, tcg.parse(data), _BANKS[registers.bank], registers.values, _LOGGED)
+    tcg.explain(findings, tcg.parse(data), _BANKS[registers.bank], registers.values, LOGGED)
     return True
 
 

@@ -12,6 +12,7 @@ from runtime.attestation.model import EndorsementRef, Evidence, Findings, Reason
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import BootRegisters, MachineClaims, Root
 from runtime.attestation.tees.tpm import attest, public, quote
+from runtime.attestation.tees.tpm.public import PublicKey
 
 FOREVER = 253_402_300_799  # Unix seconds: a key in a document ends with the document
 _WHAT = "attestation key of the software TPM"
@@ -21,6 +22,21 @@ def ak_name(area: bytes) -> bytes:
     """Return the TPM name of a TPM2B_PUBLIC: nameAlg and the hash of the public area (Part 1, section 16)."""
     algorithm = area[4:6]
     return algorithm + hashlib.sha256(area[2:]).digest()
+
+
+def attestation_key(findings: Findings, area: bytes) -> PublicKey:
+    """Return the key of a TPM2B_PUBLIC, and note whether it is one for attesting. Raises: MalformedError."""
+    key = public.load_tpm2b(area, _WHAT)
+    findings.require(
+        key.is_attestation_key and key.name_algorithm == attest.SHA256,
+        "ak.attributes",
+        Reason.SIGNER,
+        expected="a restricted signing key that cannot leave its TPM, named with SHA-256",
+        actual=f"attributes {key.attributes:#010x}, nameAlg {key.name_algorithm:#06x}",
+        source="the public area of the attestation key",
+        remedy="create the key as an attestation key: fixedTPM, fixedParent, restricted, sign",
+    )
+    return key.key
 
 
 class QemuTpm:
@@ -34,21 +50,12 @@ class QemuTpm:
         """Return what the software TPM said. Raises: EvidenceRefusedError, MalformedError."""
         findings = Findings()
         area = evidence.parts["ak_public"]
-        key = public.load_tpm2b(area, _WHAT)
-        findings.require(
-            key.is_attestation_key and key.name_algorithm == attest.SHA256,
-            "ak.attributes",
-            Reason.SIGNER,
-            expected="a restricted signing key that cannot leave its TPM, named with SHA-256",
-            actual=f"attributes {key.attributes:#010x}, nameAlg {key.name_algorithm:#06x}",
-            source="the public area of the attestation key",
-            remedy="create the key as an attestation key: fixedTPM, fixedParent, restricted, sign",
-        )
+        key = attestation_key(findings, area)
         claims = quote.check(
             findings,
             gather.quote_evidence(evidence.parts),
             gather.quote_demand(tpm_qualifying(binder)),
-            key.key,
+            key,
         )
         registers = BootRegisters(bank="sha256", values=claims.pcrs, source="a software TPM")
         log_checked = gather.explained(findings, evidence, registers)

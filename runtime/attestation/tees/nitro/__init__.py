@@ -6,6 +6,6 @@ NitroTPM. Which kind is wanted is always an argument, never read off the bytes.
 
 from runtime.attestation.tees.nitro.chain import HARDWARE_ROOTS, NitroRoot
 from runtime.attestation.tees.nitro.document import Kind
-from runtime.attestation.tees.nitro.verify import NitroClaims, NitroExpected
+from runtime.attestation.tees.nitro.verify import NitroClaims
 
-__all__ = ["HARDWARE_ROOTS", "Kind", "NitroClaims", "NitroExpected", "NitroRoot"]
+__all__ = ["HARDWARE_ROOTS", "Kind", "NitroClaims", "NitroRoot"]

@@ -1,8 +1,8 @@
-"""Is this Nitro document true, and is it the one that was asked for? Pure.
+"""Is this Nitro document true? Pure.
 
 `authenticate` is truth alone: signed under a pinned root of AWS', by a certificate made for this module, in
-its time, with registers that measured something. `verify` adds what the Relying Party expects, and notes
-every failed check of both.
+its time, with registers that measured something. What it has to be bound to and when it was made is the
+composite's and policy's to ask.
 
 An attacker controls every byte. The goal is that claims come into being only for what a Nitro hypervisor
 said of the very module that its certificate names. Not defended: the hypervisor itself. It is AWS' own, it
@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,52 +23,12 @@ from runtime.attestation.tees.nitro import chain, cose, document
 from runtime.attestation.tees.nitro.chain import Chain, NitroRoot
 from runtime.attestation.tees.nitro.document import Document, Kind
 from runtime.documents import times
-from runtime.errors import MalformedError, UsageError
+from runtime.errors import MalformedError
 
-# The registers without which a kind of document says nothing of the image. Of a NitroTPM: the boot programs,
-# the Secure Boot policy, and the command line from outside, which may change what the first of them boots
-# (GHSA-xrv8-2pf5-f3q7). Of an enclave: image, kernel and boot programs, application.
-LEAST_REGISTERS: Mapping[Kind, frozenset[int]] = MappingProxyType(
-    {"nitrotpm": frozenset({4, 7, 12}), "enclave": frozenset({0, 1, 2})}
-)
 MAX_LISTS = document.MAX_BUNDLE  # revocation lists: one per authority
 _REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}", re.ASCII)  # us-east-1, us-gov-west-1
 _NAME_END = ".aws"
 _SOURCE = "the Nitro hypervisor's signed document"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NitroExpected:
-    """What the Relying Party wants of a document. Every field is compared, always.
-
-    Raises: UsageError for expectations that would let anything through.
-    """
-
-    kind: Kind
-    module_id: str
-    pcrs: tuple[Mapping[int, bytes], ...]  # each a whole set, 48 bytes a register; one of them has to match
-    nonce: bytes | None  # None: the document must not have one
-    user_data: bytes | None  # likewise
-    public_key: bytes | None  # likewise
-    max_age_s: int
-    max_skew_s: int  # how far the document's clock may be ahead of ours
-
-    def __post_init__(self) -> None:
-        if not self.pcrs:
-            raise UsageError("no set of register values is expected, so none could match")
-        least = LEAST_REGISTERS[self.kind]
-        for values in self.pcrs:
-            if set(values) != set(self.pcrs[0]) or not least <= set(values):
-                raise UsageError(
-                    f"a set of register values is of {sorted(values)}, "
-                    f"want at least {sorted(least)}, and the same in every set"
-                )
-            if any(len(value) != document.PCR_BYTES for value in values.values()):
-                raise UsageError(f"a register value is not {document.PCR_BYTES} bytes")
-            if not any(map(any, values.values())):
-                raise UsageError("every register is expected to be zero: that measures nothing")
-        if self.max_age_s < 0 or self.max_skew_s < 0:
-            raise UsageError("an age or skew is below zero")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +55,6 @@ def authenticate(
     """Return what the hypervisor said, whatever it is worth. Raises: EvidenceRefusedError, MalformedError."""
     findings = Findings()
     read = _authenticate(findings, data, kind, roots, now, crls)
-    findings.settle()
-    return _claims(read)
-
-
-def verify(
-    data: bytes,
-    *,
-    expected: NitroExpected,
-    roots: tuple[NitroRoot, ...],
-    now: int,
-    crls: tuple[bytes, ...] = (),
-) -> NitroClaims:
-    """Return what the hypervisor said, which is what was expected.
-
-    Raises: EvidenceRefusedError, MalformedError.
-    """
-    findings = Findings()
-    read = _authenticate(findings, data, expected.kind, roots, now, crls)
-    _check_expected(findings, read.document, expected, now)
     findings.settle()
     return _claims(read)
 
@@ -208,63 +148,6 @@ def _check_leaf(findings: Findings, path: Chain, said: Document) -> str:
     return region
 
 
-def _check_expected(findings: Findings, said: Document, expected: NitroExpected, now: int) -> None:
-    age_ms = now * 1000 - said.timestamp_ms
-    findings.require(
-        -expected.max_skew_s * 1000 <= age_ms <= expected.max_age_s * 1000,
-        "document.timestamp",
-        Reason.EXPIRED,
-        expected=f"at most {expected.max_age_s} s before and {expected.max_skew_s} s after {times.show(now)}",
-        actual=_moment(said),
-        source=_SOURCE,
-        remedy="ask the instance for a new document, and look at this machine's clock",
-    )
-    findings.require(
-        said.module_id == expected.module_id,
-        "document.module_id",
-        Reason.INSTANCE,
-        expected=expected.module_id,
-        actual=said.module_id,
-        source=_SOURCE,
-        remedy="enrol this instance under the member's name, or find out which instance answered",
-    )
-    for field, found, wanted in (
-        ("nonce", said.nonce, expected.nonce),
-        ("user_data", said.user_data, expected.user_data),
-        ("public_key", said.public_key, expected.public_key),
-    ):
-        findings.require(
-            found == wanted,
-            f"document.{field}",
-            Reason.BINDING,
-            expected=_bytes(wanted),
-            actual=_bytes(found),
-            source=_SOURCE,
-            remedy="the document was made for another purpose or connection: ask for a new one",
-        )
-    _check_registers(findings, said, expected)
-
-
-def _check_registers(findings: Findings, said: Document, expected: NitroExpected) -> None:
-    """Note the registers, all of one set; where none matches, what differs from the nearest set."""
-
-    def differing(values: Mapping[int, bytes]) -> list[int]:
-        return [index for index in sorted(values) if said.pcrs.get(index) != values[index]]
-
-    nearest = min(expected.pcrs, key=lambda values: len(differing(values)))
-    wrong = differing(nearest)
-    for index in sorted(nearest):
-        findings.require(
-            index not in wrong,
-            f"document.pcr{index}",
-            Reason.MEASUREMENT,
-            expected=nearest[index].hex(),
-            actual=said.pcrs[index].hex() if index in said.pcrs else "no such register",
-            source=_SOURCE,
-            remedy=f"boot the image that is expected, or sign its values ({len(expected.pcrs)} sets known)",
-        )
-
-
 def _claims(read: _Read) -> NitroClaims:
     if read.root is None:  # unreachable after settle(); said again because everything hangs on it
         raise MalformedError("Nitro document", "has no pinned root")
@@ -293,11 +176,3 @@ def _moment(said: Document) -> str:
 
 def _indexes(values: range | tuple[int, ...]) -> str:
     return ", ".join(map(str, values))
-
-
-def _bytes(value: bytes | None) -> str:
-    return (
-        "none"
-        if value is None
-        else f"{value.hex()[:64]}{'…' if len(value) > 32 else ''} ({len(value)} bytes)"
-    )

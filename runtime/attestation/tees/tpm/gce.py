@@ -38,12 +38,23 @@ def verify_gce(
     """
     findings = Findings()
     # 1. Google vouches for the key, now, as one of an instance's TPM.
+    path, named = vouched(findings, certificates, roots, now)
+    # 2. The key signed the quote, which is about what it should be.
+    claims = quote.check(findings, evidence, demand, path.key)
+    findings.settle()
+    return GceTpmClaims(tpm=claims, instance=named, ak=path)
+
+
+def vouched(
+    findings: Findings, certificates: Sequence[bytes], roots: tuple[AkRoot, ...], now: int
+) -> tuple[AkPath, GceInstance]:
+    """Note whether Google vouches for the key, as that of an instance's TPM; leaf first, root last.
+
+    Raises: EvidenceRefusedError where there is no pinned root, MalformedError.
+    """
     path = ak.check_path(findings, certificates, "google", roots, now)
     if path is None:
         raise EvidenceRefusedError(findings.failed())  # ak.root is among them
     named = instance.read(path.leaf)
     instance.check(findings, path.leaf, named)
-    # 2. The key signed the quote, which is about what it should be.
-    claims = quote.check(findings, evidence, demand, path.key)
-    findings.settle()
-    return GceTpmClaims(tpm=claims, instance=named, ak=path)
+    return path, named

@@ -16,7 +16,7 @@ from hmac import compare_digest
 
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees.tpm import attest, pcrs, public, signature
-from runtime.attestation.tees.tpm.attest import BANK_NAMES, DIGEST_BYTES, REGISTERS, Quote
+from runtime.attestation.tees.tpm.attest import BANK_NAMES, DIGEST_BYTES, REGISTERS, Quote, Selection
 from runtime.attestation.tees.tpm.pcrs import PcrValues
 from runtime.attestation.tees.tpm.public import PublicKey
 from runtime.attestation.tees.tpm.signature import Format
@@ -75,15 +75,23 @@ def verify(evidence: QuoteEvidence, demand: QuoteDemand, ak: PublicKey) -> TpmCl
     return claims
 
 
+def authenticate(findings: Findings, evidence: QuoteEvidence, ak: PublicKey) -> TpmClaims:
+    """Note whether it is true, whatever it was made for: signed, and its values those that were quoted.
+
+    The claims hold only if the findings settle. Raises: MalformedError.
+    """
+    message, values = _true(findings, evidence, ak)
+    found = message.selections
+    one = found[0] if len(found) == 1 else Selection(bank=0, registers=frozenset())  # values are of one bank
+    _check_values(findings, values, one.bank, one.registers)
+    return _claims(message, values, ak)
+
+
 def check(findings: Findings, evidence: QuoteEvidence, demand: QuoteDemand, ak: PublicKey) -> TpmClaims:
     """Note every check of one quote; the claims hold only if the findings settle. Raises: MalformedError."""
-    # 1. It is a quote, a signature and register values.
-    message = attest.parse(evidence.message)
-    signed = signature.parse(evidence.signature, evidence.signature_format)
-    values = pcrs.parse(evidence.pcrs)
-    # 2. The attestation key signed it.
-    check_signature(findings, message, signed, ak)
-    # 3. It was made for this very use.
+    # 1. It is true: a quote by the attestation key, and the values that it is about.
+    message, values = _true(findings, evidence, ak)
+    # 2. It was made for this very use.
     findings.require(
         compare_digest(message.qualifying_data, demand.qualifying_data),
         "quote.qualifying_data",
@@ -93,11 +101,22 @@ def check(findings: Findings, evidence: QuoteEvidence, demand: QuoteDemand, ak: 
         source=_SOURCE,
         remedy="the quote was made for another connection or is an old one: ask for a new one",
     )
-    # 4. It is about exactly the registers that are wanted, of one bank.
+    # 3. It is about exactly the registers that are wanted, of one bank, and so are the values.
     _check_selection(findings, message, demand)
-    # 5. The values are those that were quoted.
+    _check_values(findings, values, demand.bank, demand.registers)
+    return _claims(message, values, ak)
+
+
+def _true(findings: Findings, evidence: QuoteEvidence, ak: PublicKey) -> tuple[Quote, PcrValues]:
+    message = attest.parse(evidence.message)
+    signed = signature.parse(evidence.signature, evidence.signature_format)
+    values = pcrs.parse(evidence.pcrs)
+    check_signature(findings, message, signed, ak)
     check_pcr_digest(findings, message, signed, values)
-    _check_values(findings, values, demand)
+    return message, values
+
+
+def _claims(message: Quote, values: PcrValues, ak: PublicKey) -> TpmClaims:
     return TpmClaims(
         qualifying_data=message.qualifying_data,
         bank=values.bank,
@@ -155,12 +174,12 @@ def check_pcr_digest(
     )
 
 
-def _check_values(findings: Findings, values: PcrValues, demand: QuoteDemand) -> None:
+def _check_values(findings: Findings, values: PcrValues, bank: int, registers: frozenset[int]) -> None:
     findings.require(
-        values.bank == demand.bank and frozenset(values.values) == demand.registers,
+        values.bank == bank and frozenset(values.values) == registers,
         "quote.pcr_values",
         Reason.MEASUREMENT,
-        expected=lambda: _show(demand.bank, demand.registers),
+        expected=lambda: _show(bank, registers),
         actual=lambda: _show(values.bank, frozenset(values.values)),
         source="the register values that came along",
         remedy="send the values of exactly the registers that were quoted",

@@ -9,14 +9,15 @@ import pytest
 from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.azure import hcl, overlay, runtime_data
 from runtime.attestation.tees.azure.overlay import AzureDemand
+from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tpm.ak import AZURE_ROOT
 from runtime.errors import MalformedError
 from tests.attestation.tees.azure import machines
-from tests.fakes import azure, tpm, tpm_certificates
+from tests.fakes import azure, td_machine, tpm, tpm_certificates
 from tests.fakes.tpm_certificates import NOW
 
 TEXT = machines.TEXT
-REPORT = hcl.parse(machines.tdx().hcl_report)
+REPORT = hcl.parse(machines.REPORT)
 RUNTIME = runtime_data.parse(TEXT)
 
 
@@ -39,6 +40,23 @@ def test_all_64_bytes_of_report_data_count(report_data: bytes) -> None:
     with pytest.raises(EvidenceRefusedError):
         overlay.read_runtime(findings, REPORT, report_data)
     assert failed(findings) == {"hcl.runtime_data": Reason.BINDING}
+
+
+@pytest.mark.parametrize("changes", [{"mrtd": b"\x23" * 48}, {"report_data": bytes(64)}])
+def test_the_quote_is_of_the_td_that_the_report_speaks_of(changes: dict[str, bytes]) -> None:
+    right = {"report_data": azure.report_data(TEXT), "mrtd": REPORT.measurement}
+    for td, wanted in ((right, {}), (right | changes, {"hcl.td_report": Reason.BINDING})):
+        findings = Findings()
+        quoted = td_quote.parse(td_machine.MACHINE.quote(td=td)).report
+        overlay.check_td_report(findings, REPORT, quoted)
+        assert failed(findings) == wanted
+
+
+def test_a_report_of_a_chip_is_of_no_td() -> None:
+    report = hcl.parse(azure.hcl(bytes(1184), TEXT, azure.SNP))
+    quoted = td_quote.parse(td_machine.MACHINE.quote()).report
+    with pytest.raises(MalformedError, match="want tdx"):
+        overlay.check_td_report(Findings(), report, quoted)
 
 
 @pytest.mark.parametrize("user_data", [None, bytes(64).hex()])

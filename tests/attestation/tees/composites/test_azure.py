@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.composites.azure import AzureSnp, AzureTdx
 from runtime.errors import MalformedError
 from tests.attestation.platforms import appraise, document, refused
@@ -56,6 +58,45 @@ def test_runtime_data_that_no_hardware_covers_is_not_read(
 ) -> None:
     failed = refused(platforms[form], covered=b"something else")
     assert set(failed) == {"hcl.runtime_data"}
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_a_report_that_the_hardware_did_not_sign(platforms: Mapping[str, FakeMachine], form: str) -> None:
+    part, at = ("hcl_report", 0x20 + 0x90) if form == "azure-snp" else ("td_quote", 600)
+    cases: tuple[tuple[dict[str, Any], set[str]], ...] = (
+        ({}, set()),
+        ({"covered": b"{}"}, {"hcl.runtime_data"}),
+    )
+    for options, more in cases:
+        good = platforms[form].evidence(**options).parts[part]
+        bad = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+        found = set(refused(platforms[form], parts={part: bad}, **options))
+        assert more < found
+        assert form == "azure-tdx" or found == {"report.signature"} | more
+
+
+@pytest.mark.parametrize("form", BOTH)
+def test_a_key_that_no_part_names(platforms: Mapping[str, FakeMachine], form: str) -> None:
+    keys = [azure.jwk(tpm.rsa_key("another").public_key())]
+    assert set(refused(platforms[form], runtime={"keys": keys})) == {"ak.key", "quote.signature"}
+
+
+def test_the_quote_of_another_td(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms["azure-tdx"]
+    assert set(refused(machine, inner_mrtd=b"\x23" * 48)) == {"hcl.td_report"}
+    # The TDREPORT is believed in nothing: what it says of the JSON does not help a quote that does not.
+    covered = azure.report_data(machine_text(machine))
+    found = set(refused(machine, covered=b"{}", inner_data=covered))
+    assert found == {"hcl.td_report", "hcl.runtime_data"}
+
+
+def machine_text(machine: FakeMachine) -> bytes:
+    return hcl.parse(machine.evidence().parts["hcl_report"]).runtime_json
+
+
+def test_without_collateral_nothing_is_believed(platforms: Mapping[str, FakeMachine]) -> None:
+    found = refused(platforms["azure-tdx"], endorsements={"tdx_collateral": None})
+    assert set(found) == {"endorsements.collateral"}
 
 
 def test_a_report_of_the_other_hardware_is_malformed(platforms: Mapping[str, FakeMachine]) -> None:

@@ -1,0 +1,90 @@
+"""A quote is worth what its key is, and is of a machine only if it answers for that machine's report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from runtime.attestation.model import Evidence
+from runtime.commands.evidence import examine_tpm
+from runtime.commands.evidence.examination import Challenge, Examination
+from runtime.commands.evidence.examine_tpm import Held
+from tests.attestation.platforms import as_hardware
+from tests.fakes import tpm
+from tests.fakes.machines import BINDER, FakeMachine
+
+OPEN = Challenge(report_data=None, nonce=None)
+
+
+def looked(machine: FakeMachine, evidence: Evidence | None = None, report: bytes | None = None) -> Held:
+    made = machine.evidence() if evidence is None else evidence
+    held = Held(
+        evidence=made, roots=as_hardware(machine.roots), now=machine.now, out=Examination(challenge=OPEN)
+    )
+    if report is not None:
+        held.report = ("snp_report", report, BINDER)
+    examine_tpm.look(held)
+    return held
+
+
+def without(machine: FakeMachine, *names: str) -> Evidence:
+    made = machine.evidence()
+    return replace(
+        made,
+        parts={name: value for name, value in made.parts.items() if name not in names},
+        endorsements={name: value for name, value in made.endorsements.items() if name not in names},
+    )
+
+
+def test_google_s_word_alone_is_n_and_v_beside_its_report(fleet: dict[str, FakeMachine]) -> None:
+    machine = fleet["gcp-snp"]
+    made = machine.evidence()
+    assert {grade for grade, _ in looked(machine, made).graded} == {"N"}
+    assert {grade for grade, _ in looked(machine, made, made.parts["snp_report"]).graded} == {"N", "V"}
+    other = looked(machine, made, b"another report")
+    assert {grade for grade, _ in other.graded} == {"N"}
+    assert any(line.startswith("tpm_quote: that it is of the machine") for line in other.out.not_proven)
+
+
+def test_a_software_tpm_beside_a_report_is_no_more_than_one(fleet: dict[str, FakeMachine]) -> None:
+    machine = fleet["qemu-tpm"]
+    held = looked(machine, report=b"a report")
+    assert {grade for grade, _ in held.graded} == {"T"}
+    loose = tpm.tpm2b_public(tpm.rsa_key("ak"), attributes=0)
+    held = looked(machine, machine.evidence(parts={"ak_public": loose}))
+    assert "ak.attributes" in {check.id for check in held.out.findings.failed()}
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (("tpm_signature",), {"tpm_quote", "tpm_pcrs", "event_log"}),
+        (("ak_public",), {"tpm_quote", "tpm_pcrs", "event_log", "tpm_signature"}),
+        (("tpm_pcrs",), {"event_log"}),
+    ],
+)
+def test_what_is_missing_is_why_the_rest_was_not_looked_at(
+    fleet: dict[str, FakeMachine], names: tuple[str, ...], left: set[str]
+) -> None:
+    held = looked(fleet["qemu-tpm"], without(fleet["qemu-tpm"], *names))
+    assert left <= set(held.left)
+    assert not left & held.used
+    assert ("tpm_pcrs" in names) is any(line.startswith("tpm_pcrs") for line in held.out.not_proven)
+
+
+def test_a_log_needs_the_registers_that_it_is_about(fleet: dict[str, FakeMachine]) -> None:
+    held = looked(fleet["qemu-tpm"])
+    assert "event_log" in held.used
+    for bank, values in ((0x0004, dict.fromkeys(range(24), bytes(20))), (0x000B, {4: bytes(32)})):
+        other = Held(evidence=held.evidence, roots=(), now=0, out=Examination(challenge=OPEN))
+        other.explained(bank, values, "a TPM")
+        assert "event_log" not in other.used
+        assert "PCR 4, 7, 11" in other.left["event_log"]
+
+
+def test_microsoft_s_certificates_name_no_machine(fleet: dict[str, FakeMachine]) -> None:
+    machine = fleet["azure-snp"]
+    held = looked(machine, without(machine, "hcl_report"))
+    assert held.out.findings.failed() == ()
+    assert "tpm_quote" in held.left
