@@ -13,6 +13,7 @@ from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.documents import settings
 from runtime.documents.fleet import FleetDocument, Member, Role
+from runtime.documents.settings import Bank
 
 _SETTINGS_PCR, _SETTINGS_RTMR = 14, 3
 _MODULE = r"{instance}-tpm[0-9a-f]{{16}}"  # NitroTPM's module_id: i-01cf…-tpm0000000000000000
@@ -38,27 +39,40 @@ class MachineName:
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsRegister:
+    """What the register for settings holds, and whose word that is."""
+
+    value: bytes
+    bank: Bank
+    source: str
+
+
 def check_settings(
     findings: Findings, claims: MachineClaims, subject: Subject, document: FleetDocument
 ) -> None:
     """Note whether the VM measured the settings it says it booted with, once, and nothing else there."""
     digest = subject.settings_digest
-    if claims.tdx is not None and claims.registers is None:
-        _check_register(
-            findings,
-            claims.tdx.report.rtmrs[_SETTINGS_RTMR],
-            settings.register(digest, "sha384"),
-            "RTMR3 of the TD quote",
-        )
-    elif claims.registers is not None:
-        _check_register(
-            findings,
-            claims.registers.values.get(_SETTINGS_PCR, b""),
-            settings.register(digest, claims.registers.bank),
-            f"PCR14, according to {claims.registers.source}",
-        )
-    else:
+    register = settings_register(claims)
+    if register is None:
         _check_host_data(findings, claims, digest, document)
+    else:
+        wanted = settings.register(digest, register.bank)
+        _check_register(findings, register.value, wanted, register.source)
+
+
+def settings_register(claims: MachineClaims) -> SettingsRegister | None:
+    """Return the register that the VM itself extended with its settings; None where evidence has none."""
+    if claims.tdx is not None and claims.registers is None:
+        value = claims.tdx.report.rtmrs[_SETTINGS_RTMR]
+        return SettingsRegister(value=value, bank="sha384", source="RTMR3 of the TD quote")
+    if claims.registers is None:
+        return None
+    return SettingsRegister(
+        value=claims.registers.values.get(_SETTINGS_PCR, b""),
+        bank=claims.registers.bank,
+        source=f"PCR14, according to {claims.registers.source}",
+    )
 
 
 def _check_register(findings: Findings, found: bytes, wanted: bytes, source: str) -> None:

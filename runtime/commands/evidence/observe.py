@@ -2,7 +2,8 @@
 
 Reference Values have to come from somewhere the first time. This asks one server for its endpoint evidence
 and prints what a fleet document would say of that machine, each with an end date. Signatures and chains have
-to hold, or there is nothing to print; that these are the *right* values nobody says but the owner, who signs.
+to hold, and the evidence has to answer this very exchange, or there is nothing to print; settings are printed
+if they were measured. That these are the *right* values nobody says but the owner, who signs.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import argparse
 import asyncio
 import json
 import sys
+from hmac import compare_digest
 from typing import Any
 
 from runtime.attestation import model
-from runtime.attestation.member_policy import instance_of, machine_name
+from runtime.attestation.member_policy import instance_of, machine_name, settings_register
+from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees import TEES, MachineClaims, Root
 from runtime.commands import verify
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
-from runtime.documents import times
+from runtime.documents import settings, times
 from runtime.errors import UsageError
 from runtime.web.tunnel_name import endpoint_bound
 
+REASON = "(why?)"  # the owner's to replace: a document wants ten characters
 DAYS = 14  # the owner is to replace observed values by those of a manifest
 _LOUD = (
     "NOT VERIFIED AGAINST ANYTHING: these values were seen once, on a machine that may be anybody's.",
@@ -34,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("host", nargs="?", metavar="ADDRESS[:PORT]", help="one server; port 443 if left out")
     parser.add_argument("--tunnel-name", metavar="NAME", help="the name under which it answers")
+    parser.add_argument(
+        "--member",
+        metavar="NAME",
+        default="observed",
+        help="what a document will call it; observed if left out",
+    )
     parser.add_argument("--file", metavar="FILE", help="what `collect` wrote, instead of asking a server")
 
 
@@ -46,7 +56,9 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     found = _asked(options) if options.file is None else _read(options.file)
     evidence = found.evidence
     claims = TEES[evidence.format].verify(evidence, found.bound.binder, roots, now)
-    print(json.dumps(observed(found, claims, now), indent=2))
+    if claims.unbound:  # true evidence, and of another exchange: it says nothing of who was asked
+        raise EvidenceRefusedError(claims.unbound)
+    print(json.dumps(observed(found, claims, options.member, now), indent=2))
     for line in _LOUD:
         print(f"tunnel: {line}", file=sys.stderr)
 
@@ -70,10 +82,14 @@ def _read(path: str) -> Collected:
     return found
 
 
-def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any]:
-    """Return parts of a fleet document, dated."""
+def observed(found: Collected, claims: MachineClaims, member: str, now: int) -> dict[str, Any]:
+    """Return parts of a fleet document, dated.
+
+    The same values twice: listed for good (`image`, `firmware`), or let pass for a while (`waivers`). Their
+    reason is for the owner to write: as printed it is too short for the schema, and nobody signs it unread.
+    """
     until = times.show(now + DAYS * times.DAY_S)
-    name = machine_name(claims)
+    name, unmeasured = machine_name(claims), _unmeasured_settings(found, claims)
     measured = {
         # As a document spells them: of a TDX guest's registers it may accept several values.
         label: [value.hex()] if label.startswith("rtmr") else value.hex()
@@ -97,19 +113,52 @@ def observed(found: Collected, claims: MachineClaims, now: int) -> dict[str, Any
         "vouched_for_by": sorted({f"{type(root).__name__}:{root.kind}" for root in claims.roots})
         or ["nobody"],
         "member": {
-            "settings_sha256": found.bound.settings_digest.hex(),
+            "name": member,
+            **({} if unmeasured else {"settings_sha256": found.bound.settings_digest.hex()}),
             "instance": {"kind": name.kind, "value": instance_of(name)},
         },
         "image": {"not_after": until, "measurements": measured},
         "firmware": firmware,
+        "waivers": [
+            {
+                "name": f"observed-{check.replace('.', '-')}",
+                "check": check,
+                "member": member,
+                "reason": REASON,
+                "not_after": until,
+            }
+            for check in _unlisted(claims)
+        ],
+        "not_proven": unmeasured,
     }
+
+
+def _unmeasured_settings(found: Collected, claims: MachineClaims) -> list[str]:
+    """Say why the settings that the peer claims are nobody's word; nothing if they were measured."""
+    digest, register = found.bound.settings_digest, settings_register(claims)
+    if register is None:
+        return ["member.settings_sha256: the machine has no register that it extends with its settings"]
+    if compare_digest(register.value, settings.register(digest, register.bank)):
+        return []
+    return [
+        f"member.settings_sha256: the machine says {digest.hex()}, which is not what {register.source} has: "
+        f"{register.value.hex() or 'no such register'}"
+    ]
+
+
+def _unlisted(claims: MachineClaims) -> list[str]:
+    """Return the checks that these values fail under a document that does not list them."""
+    checks = [f"image.{label.split('_', 1)[0]}" for label, value in _image(claims).items() if any(value)]
+    if claims.snp is not None or claims.tdx is not None:
+        checks.append("firmware.measurement")
+    return [*checks, *(["firmware.pcr7"] if claims.registers is not None else [])]
 
 
 def _image(claims: MachineClaims) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     if claims.registers is not None:
         bank = claims.registers.bank
-        found |= {f"pcr{index}_{bank}": claims.registers.values[index] for index in (4, 11)}
+        found |= {f"pcr{index}_{bank}": claims.registers.values.get(index, b"") for index in (4, 11)}
     if claims.tdx is not None and claims.registers is None:
         found |= {f"rtmr{index}": claims.tdx.report.rtmrs[index] for index in (1, 2)}
     return found
@@ -124,5 +173,5 @@ def _firmware(claims: MachineClaims) -> dict[str, bytes]:
         if claims.registers is None:
             found["rtmr0"] = claims.tdx.report.rtmrs[0]
     if claims.registers is not None:
-        found[f"pcr7_{claims.registers.bank}"] = claims.registers.values[7]
+        found[f"pcr7_{claims.registers.bank}"] = claims.registers.values.get(7, b"")
     return found
