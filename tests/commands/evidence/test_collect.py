@@ -50,7 +50,7 @@ def test_what_was_collected_verifies(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert "best grade: T: a TPM that nobody vouches for" in text
     assert "fresh" not in text
-    assert any("qualifying data" in line for line in inspect.render(Path(out).read_bytes()))
+    assert any("qualifying data" in line for line in inspect.render(inspect.look(Path(out).read_bytes())))
 
 
 @swtpm.NEEDED

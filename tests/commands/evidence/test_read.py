@@ -90,7 +90,7 @@ def test_what_was_written_verifies_and_makes_a_bundle(
     appraise(world, path, tmp_path, "client", "--nonce", said["nonce"], "--json")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["member"], answer["role"], answer["fresh"]) == ("client-1", "client", True)
-    assert any("asked by" in line and "an owner" in line for line in inspect.render(data))
+    assert any("asked by" in line and "an owner" in line for line in inspect.render(inspect.look(data)))
 
     parser = argparse.ArgumentParser()
     endorsements.add_arguments(parser)
