@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("file", nargs="?", metavar="FILE", help="what `collect` wrote, or bare evidence")
     parser.add_argument(
-        "--part", action="append", default=[], metavar="NAME=FILE", help="one part of evidence"
+        "--part",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="one part of evidence (an enclave: enclave_document)",
     )
     parser.add_argument(
         "--endorsement", action="append", default=[], metavar="NAME=FILE", help="one endorsement of it"
