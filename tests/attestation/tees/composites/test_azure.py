@@ -21,7 +21,7 @@ BOTH = ["azure-snp", "azure-tdx"]
 @pytest.mark.parametrize("form", BOTH)
 def test_the_paravisors_word_is_accepted(platforms: Mapping[str, FakeMachine], form: str) -> None:
     result = appraise(platforms[form])
-    assert (result.image, result.instance) == ("test-image", azure.VM_UNIQUE_ID)
+    assert (result.image, result.instance) == ("test-image", azure.VM_UNIQUE_ID.lower())
 
 
 def test_both_depths_of_microsofts_path(amd: FakeAmd) -> None:
