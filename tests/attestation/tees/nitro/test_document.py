@@ -130,6 +130,15 @@ def test_a_payload_that_is_no_map_and_a_key_that_is_no_text() -> None:
         document.parse(nitro.cbor({**fields(), 1: 1}), "nitrotpm")
 
 
+@pytest.mark.parametrize(("kind", "end"), [("enclave", 32), ("nitrotpm", 24)])
+def test_each_kind_has_its_own_last_register_and_its_first_millisecond(kind: Kind, end: int) -> None:
+    name = "pcrs" if kind == "enclave" else "nitrotpm_pcrs"
+    found = parse(kind, **{name: {end - 1: b"x" * 48}, "timestamp": 1})
+    assert (found.pcrs, found.timestamp_ms) == ({end - 1: b"x" * 48}, 1)
+    with pytest.raises(MalformedError, match=f"index '{end}', want 0 to {end - 1}"):
+        parse(kind, **{name: {end: b"x" * 48}})
+
+
 @pytest.mark.parametrize(
     ("kind", "registers", "unmeasured"),
     [
