@@ -14,9 +14,10 @@ _HEAD = """# What a strict verifier checks, and the vector that proves each
 Made by `python -m tests.attestation.checks`; held by `tests/attestation/test_vectors.py`. Each row is
 evidence in the real format, really signed under throw-away roots, that is right in everything but one
 thing; the test asks the production verifier and wants exactly this check, but for those in brackets,
-which the same one thing cannot but fail as well. `malformed` means that the parser refused the bytes
-before any check, in the words beside it. A check's id, what was expected, what was found, who vouches for
-it and what to do are in every refusal.
+which the same one thing cannot but fail as well. An id that ends in `malformed` means that the parser
+refused the bytes of that part, in the words beside it; `malformed` alone, that there was nothing to
+appraise. A check's id, what was expected, what was found, who vouches for it and what to do are in every
+refusal.
 
 """
 WITHOUT: Mapping[str, str] = {

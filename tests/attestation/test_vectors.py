@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import verifier
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.model import EvidenceRefusedError, Reason
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents import strict_json
 from runtime.errors import MalformedError
@@ -61,6 +61,10 @@ def test_a_vector_fails_only_by_its_check(
         failed = {check.id: str(check.reason) for check in error.checks}
         assert set(failed) == {vector.check, *vector.also}
         assert failed[vector.check] == vector.reason
+        if vector.reason == Reason.MALFORMED:
+            assert vector.says, "a parser has many reasons: say which"
+            (unread,) = (check for check in error.checks if check.id == vector.check)
+            assert vector.says in str(unread.actual)
         assert all(check.remedy and check.source and check.expected for check in error.checks)
         return
     pytest.fail("accepted")

@@ -31,7 +31,7 @@ class Vector:
     )
     fleet: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `platforms.document`
     how: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `platforms.appraise`
-    says: str = ""  # what the parser complains of, where the check is "malformed"
+    says: str = ""  # what the parser complains of, where the reason is "malformed"
     also: tuple[str, ...] = ()  # checks that the same one thing cannot but fail as well
 
 

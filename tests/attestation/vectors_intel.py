@@ -158,8 +158,14 @@ INTEL: tuple[Vector, ...] = (
     ),
     _intel(
         "a chain of two certificates",
-        "malformed",
+        "tdx.malformed",
         Reason.MALFORMED,
+        also=(
+            "ccel.rtmr0",
+            "ccel.rtmr1",
+            "ccel.rtmr2",
+            "quote.qualifying_data",
+        ),
         says="holds 2 certificates, want 3",
         lazy=intel.short_chain,
     ),

@@ -19,14 +19,14 @@ def _tpm(what: str, check: str, reason: str, form: str = "qemu-tpm", **more: Any
 TPM: tuple[Vector, ...] = (
     _tpm(
         "another magic",
-        "malformed",
+        "vtpm.malformed",
         Reason.MALFORMED,
         says="magic is 0xff544348",
         options={"quote": {"magic": 0xFF544348}},
     ),
     _tpm(
         "not a quote",
-        "malformed",
+        "vtpm.malformed",
         Reason.MALFORMED,
         says="type is 0x8017",
         options={"quote": {"kind": 0x8017}},
@@ -196,7 +196,7 @@ TPM: tuple[Vector, ...] = (
     ),
     _tpm(
         "a JWK with characters that are no base64url",
-        "malformed",
+        "hcl.malformed",
         Reason.MALFORMED,
         "azure-snp",
         says="is not base64url without padding",

@@ -101,7 +101,10 @@ def _document(
 ) -> NitroClaims | None:
     data, pins = evidence.parts["nitrotpm_document"], gather.nitro_roots(roots)
     return gather.attempt(
-        findings, lambda: nitro.authenticate(data, kind="nitrotpm", roots=pins, now=now), _PREFIX
+        findings,
+        lambda: nitro.authenticate(data, kind="nitrotpm", roots=pins, now=now),
+        _PREFIX,
+        part="nitro",
     )
 
 

@@ -40,7 +40,7 @@ class AzureSnp:
         """Return what chip and paravisor said. Raises: EvidenceRefusedError, MalformedError."""
         findings = Findings()
         # 1. A genuine chip signed the report inside, ...
-        report = _report(evidence, "snp")
+        report = gather.needed(findings, _report(findings, evidence, "snp"))
         snp = gather.snp(findings, report.tee_report, evidence, roots, now)
         # 2. ... which covers the runtime data, and that the attestation key.
         paravisor, ak = _paravisor(findings, evidence, report, report.report_data, binder, roots, now)
@@ -58,21 +58,27 @@ class AzureTdx:
         """Return what platform and paravisor said. Raises: EvidenceRefusedError, MalformedError."""
         findings = Findings()
         # 1. A genuine platform signed the quote, which was made of the report inside, ...
-        report, data = _report(evidence, "tdx"), evidence.parts["td_quote"]
-        quoted = td_quote.parse(data).report
+        inner, data = _report(findings, evidence, "tdx"), evidence.parts["td_quote"]
+        outer = gather.read(findings, "tdx", lambda: td_quote.parse(data))
         collateral, pins = evidence.endorsements.get("tdx_collateral"), gather.intel_roots(roots)
-        claims = gather.attempt(findings, lambda: tdx.verify(data, collateral, pins, now))
-        overlay.check_td_report(findings, report, quoted)
+        claims: TdxClaims | None = None
+        if outer is not None:
+            claims = gather.attempt(findings, lambda: tdx.verify(data, collateral, pins, now), part="tdx")
+        report, quoted = gather.needed(findings, inner), gather.needed(findings, outer).report
+        gather.read(findings, "hcl", lambda: overlay.check_td_report(findings, report, quoted))
         # 2. ... and covers the runtime data, and that the attestation key.
         paravisor, ak = _paravisor(findings, evidence, report, quoted.report_data, binder, roots, now)
         return _claims(evidence, None, gather.held(findings, claims), paravisor, ak, findings)
 
 
-def _report(evidence: Evidence, kind: hcl.Kind) -> HclReport:
-    report = hcl.parse(evidence.parts["hcl_report"])
-    if report.kind != kind:
-        raise MalformedError("HCL report", f"holds a report of {report.kind}, want {kind}")
-    return report
+def _report(findings: Findings, evidence: Evidence, kind: hcl.Kind) -> HclReport | None:
+    def parse() -> HclReport:
+        report = hcl.parse(evidence.parts["hcl_report"])
+        if report.kind != kind:
+            raise MalformedError("HCL report", f"holds a report of {report.kind}, want {kind}")
+        return report
+
+    return gather.read(findings, "hcl", parse)
 
 
 def _paravisor(
@@ -87,8 +93,11 @@ def _paravisor(
     """Note all that hangs on the report."""
     runtime, path, ak = vouched(findings, evidence, report, report_data, roots, now)
     demand = AzureDemand(user_data=binder, quote=gather.quote_demand(tpm_qualifying(binder)))
-    claims = overlay.check(findings, report, runtime, demand, gather.quote_evidence(evidence.parts), path)
-    return claims, ak
+    quote = gather.quote_evidence(evidence.parts)
+    claims = gather.read(
+        findings, "vtpm", lambda: overlay.check(findings, report, runtime, demand, quote, path)
+    )
+    return gather.needed(findings, claims), ak
 
 
 def vouched(
@@ -102,12 +111,18 @@ def vouched(
     """Note who vouches for the attestation key; the runtime data is not read before the hardware covers it.
 
     `report_data`: 64, that the hardware signed. Raises: EvidenceRefusedError with all that failed up to the
-    runtime data, MalformedError.
+    runtime data.
     """
-    runtime = overlay.read_runtime(findings, report, report_data)
-    certificates = gather.ak_certificates(evidence)
-    path = overlay.check_ak(findings, runtime, certificates, gather.ak_roots(roots), now)
-    ak = None if path is None else gather.ak_claims(findings, evidence, path, certificates, now)
+    runtime = gather.needed(
+        findings, gather.read(findings, "hcl", lambda: overlay.read_runtime(findings, report, report_data))
+    )
+    certificates, pins = gather.ak_certificates(evidence), gather.ak_roots(roots)
+    path = gather.read(findings, "ak", lambda: overlay.check_ak(findings, runtime, certificates, pins, now))
+    ak: AkClaims | None = None
+    if path is not None:
+        ak = gather.read(
+            findings, "ak", lambda: gather.ak_claims(findings, evidence, path, certificates, now)
+        )
     return runtime, path, ak
 
 

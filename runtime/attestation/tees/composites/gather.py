@@ -1,7 +1,7 @@
 """How composites take evidence apart: items, roots by vendor, parts tried one after the other. Pure.
 
-A part that refuses does not end the appraisal of the others: `attempt` keeps its checks, so that one refusal
-names what is wrong with every part.
+A part that refuses, or cannot be read, does not end the appraisal of the others: `attempt` keeps its checks,
+`read` notes where its bytes stopped to make sense, so that one refusal names what is wrong with every part.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence
 from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
+from runtime.errors import MalformedError
 
 SNP_ENDORSEMENTS = ("vek", "intermediate", "root", "crl", "cert_table")
 AK_PATH = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
@@ -43,10 +44,36 @@ _BANKS = {"sha256": attest.SHA256, "sha384": attest.SHA384}
 T = TypeVar("T")
 
 
-def attempt(findings: Findings, make: Callable[[], T], prefix: str = "") -> T | None:
-    """Return what `make` returns; if it refuses, keep its checks, ids behind `prefix`, and return None."""
+Part = Literal["snp", "tdx", "vtpm", "ak", "hcl", "nitro", "launch", "log"]
+
+
+def read(findings: Findings, part: Part, make: Callable[[], T]) -> T | None:
+    """Return what `make` returns; if the part's bytes are malformed, note where, and return None."""
     try:
         return make()
+    except MalformedError as error:
+        where = "" if error.offset is None else f" at byte {error.offset}"
+        findings.require(
+            False,  # noqa: FBT003 - what is required could not be read
+            f"{part}.malformed",
+            Reason.MALFORMED,
+            expected=f"a well-formed {error.what}",
+            actual=f"malformed{where}: {error.detail}",
+            source=f"the bytes that came as {error.what}",
+            remedy="have the Attester collect the evidence again: these bytes were cut or altered",
+        )
+        return None
+
+
+def attempt(
+    findings: Findings, make: Callable[[], T], prefix: str = "", *, part: Part | None = None
+) -> T | None:
+    """Return what `make` returns; if it refuses, keep its checks, ids behind `prefix`, and return None.
+
+    Bytes that cannot be read are a failed check of `part`. Raises: MalformedError where no part is named.
+    """
+    try:
+        return make() if part is None else read(findings, part, make)
     except EvidenceRefusedError as error:
         for check in error.checks:
             findings.require(
@@ -59,6 +86,11 @@ def attempt(findings: Findings, make: Callable[[], T], prefix: str = "") -> T | 
                 remedy=check.remedy,
             )
         return None
+
+
+def needed(findings: Findings, value: T | None) -> T:
+    """Return a part that the next ones hang on. Raises: EvidenceRefusedError where it could not be read."""
+    return findings.held(value) if value is None else value
 
 
 def held(findings: Findings, value: T | None) -> T:
@@ -78,7 +110,7 @@ def snp(
             name: evidence.endorsements[name] for name in SNP_ENDORSEMENTS if name in evidence.endorsements
         },
     )
-    return attempt(findings, lambda: SnpTee().verify(inner, amd, now))
+    return attempt(findings, lambda: SnpTee().verify(inner, amd, now), part="snp")
 
 
 def intel_roots(roots: tuple[Root, ...]) -> tuple[IntelRoot, ...]:
@@ -195,8 +227,10 @@ def explained(findings: Findings, evidence: Evidence, registers: BootRegisters) 
     data = evidence.endorsements.get("event_log")
     if data is None:
         return False
-    tcg.explain(findings, tcg.parse(data), _BANKS[registers.bank], registers.values, LOGGED)
-    return True
+    log = read(findings, "log", lambda: tcg.parse(data))
+    if log is not None:
+        tcg.explain(findings, log, _BANKS[registers.bank], registers.values, LOGGED)
+    return log is not None
 
 
 def launch(
@@ -211,7 +245,7 @@ def launch(
     if data is None:
         return None
     google = tuple(root for root in roots if isinstance(root, GoogleRoot))
-    return attempt(findings, lambda: launch_endorsement.verify(data, technology, google, now))
+    return attempt(findings, lambda: launch_endorsement.verify(data, technology, google, now), part="launch")
 
 
 def missing_ak(findings: Findings) -> None:

@@ -20,6 +20,7 @@ from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters, 
 from runtime.attestation.tees.snp import SnpTee
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import verify as tdx
+from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.attestation.tees.tpm import gce
 from runtime.attestation.tees.tpm.gce import GceTpmClaims
 
@@ -75,9 +76,11 @@ class GcpTdx:
         findings = Findings()
         data, collateral = evidence.parts["td_quote"], evidence.endorsements.get("tdx_collateral")
         # 1. A genuine platform signed the quote, and the log leads to its registers.
-        quoted, pins = td_quote.parse(data).report, gather.intel_roots(roots)
-        claims = gather.attempt(findings, lambda: tdx.verify(data, collateral, pins, now))
-        _log(findings, evidence.parts["ccel"], quoted.rtmrs)
+        quoted, pins = gather.read(findings, "tdx", lambda: td_quote.parse(data)), gather.intel_roots(roots)
+        claims: TdxClaims | None = None
+        if quoted is not None:
+            claims = gather.attempt(findings, lambda: tdx.verify(data, collateral, pins, now), part="tdx")
+            _log(findings, evidence.parts["ccel"], quoted.report.rtmrs)
         launch = gather.launch(findings, evidence, "tdx", roots, now)
         # 2. The vTPM of an instance that Google names quoted for this very TD quote.
         vtpm, ak = _vtpm(findings, evidence, tied_qualifying(binder, data), roots, now)
@@ -102,7 +105,7 @@ class GcpTdx:
 
 
 def _log(findings: Findings, log: bytes, rtmrs: Sequence[bytes]) -> None:
-    gather.attempt(findings, lambda: ccel.verify(log, rtmrs))
+    gather.attempt(findings, lambda: ccel.verify(log, rtmrs), part="log")
 
 
 def _vtpm(
@@ -114,10 +117,15 @@ def _vtpm(
         return None, None
     demand, quote = gather.quote_demand(qualifying_data), gather.quote_evidence(evidence.parts)
     pins = gather.ak_roots(roots)
-    vtpm = gather.attempt(findings, lambda: gce.verify_gce(quote, demand, certificates, pins, now))
+    vtpm = gather.attempt(
+        findings, lambda: gce.verify_gce(quote, demand, certificates, pins, now), part="vtpm"
+    )
     if vtpm is None:
         return None, None
-    return vtpm, gather.ak_claims(findings, evidence, vtpm.ak, certificates, now)
+    path = vtpm.ak
+    return vtpm, gather.read(
+        findings, "ak", lambda: gather.ak_claims(findings, evidence, path, certificates, now)
+    )
 
 
 def _registers(vtpm: GceTpmClaims) -> BootRegisters:

@@ -50,12 +50,11 @@ class QemuTpm:
         """Return what the software TPM said. Raises: EvidenceRefusedError, MalformedError."""
         findings = Findings()
         area = evidence.parts["ak_public"]
+        gather.needed(findings, gather.read(findings, "ak", lambda: public.load_tpm2b(area, _WHAT)))
         key = attestation_key(findings, area)
-        claims = quote.check(
-            findings,
-            gather.quote_evidence(evidence.parts),
-            gather.quote_demand(tpm_qualifying(binder)),
-            key,
+        parts, demand = gather.quote_evidence(evidence.parts), gather.quote_demand(tpm_qualifying(binder))
+        claims = gather.needed(
+            findings, gather.read(findings, "vtpm", lambda: quote.check(findings, parts, demand, key))
         )
         registers = BootRegisters(bank="sha256", values=claims.pcrs, source="a software TPM")
         log_checked = gather.explained(findings, evidence, registers)

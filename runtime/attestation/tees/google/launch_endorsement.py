@@ -24,6 +24,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import ExtensionOID
 
 from runtime.attestation import x509_path
 from runtime.attestation.model import Findings, Reason
@@ -36,6 +37,7 @@ MAX_SIZE = 32 * 1024  # bytes; Google's are under 10 KiB
 MEASUREMENT_BYTES = 48
 _MAX_BUNDLE = 4  # certificates
 _MIN_RSA_BITS = 2048
+_CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
 _PEM_BLOCK = re.compile(
     rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\r\n]{1,8192}-----END CERTIFICATE-----[\r\n]*"
 )
@@ -103,8 +105,18 @@ def verify(
     )
     for depth, (certificate, parsed) in enumerate(path):
         issuer, issuer_parsed = path[max(depth - 1, 0)]
+        last = len(path) - 1
+        below = last - 1 - depth
         _check_one(
-            findings, certificate, parsed, issuer, issuer_parsed, depth, leaf=depth == len(path) - 1, now=now
+            findings,
+            certificate,
+            parsed,
+            issuer,
+            issuer_parsed,
+            depth,
+            below=below,
+            leaf=depth == last,
+            now=now,
         )
     # 3. The signer signed it.
     findings.require(
@@ -177,6 +189,7 @@ def _check_one(
     issuer_parsed: x509.Certificate,
     depth: int,
     *,
+    below: int,  # authorities between this one and the signer
     leaf: bool,
     now: int,
 ) -> None:
@@ -190,14 +203,12 @@ def _check_one(
         source=source,
         remedy="fetch the endorsement from Google's bucket again",
     )
-    constraints, usage = certificate.basic_constraints, certificate.key_usage
-    authority = constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign)
-    signer = (constraints is None or not constraints.ca) and (usage is None or usage.digital_signature)
     findings.require(
-        signer if leaf else authority,
+        _is_signer(certificate) if leaf else _is_authority(certificate, below=below),
         f"launch.authority.{depth}",
         Reason.CHAIN,
-        expected="the flags of a signer" if leaf else "the flags of an authority",
+        expected=("the flags of a signer" if leaf else "the flags and path length of an authority")
+        + ", and no critical extension besides",
         actual="others",
         source=source,
         remedy="a certificate of this shape was not made for this place in the path",
@@ -210,6 +221,29 @@ def _check_one(
         actual=times.show(now),
         source=source,
         remedy="fetch a current endorsement, and look at this machine's clock",
+    )
+
+
+def _is_authority(certificate: Certificate, *, below: int) -> bool:
+    constraints, usage = certificate.basic_constraints, certificate.key_usage
+    return (
+        constraints is not None
+        and constraints.ca
+        and (constraints.path_length is None or constraints.path_length >= below)
+        and usage is not None
+        and usage.key_cert_sign
+        and certificate.critical <= _CRITICAL
+    )
+
+
+def _is_signer(certificate: Certificate) -> bool:
+    constraints, usage = certificate.basic_constraints, certificate.key_usage
+    return (
+        (constraints is None or not constraints.ca)
+        and usage is not None
+        and usage.digital_signature
+        and not usage.key_cert_sign
+        and certificate.critical <= _CRITICAL
     )
 
 

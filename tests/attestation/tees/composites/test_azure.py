@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from runtime.attestation.model import Reason
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.composites.azure import AzureSnp, AzureTdx
-from runtime.errors import MalformedError
 from tests.attestation.platforms import appraise, document, refused
 from tests.fakes import azure, machines, tpm
 from tests.fakes.amd import FakeAmd
@@ -101,8 +101,26 @@ def test_without_collateral_nothing_is_believed(platforms: Mapping[str, FakeMach
 
 def test_a_report_of_the_other_hardware_is_malformed(platforms: Mapping[str, FakeMachine]) -> None:
     other = platforms["azure-tdx"].evidence().parts["hcl_report"]
-    with pytest.raises(MalformedError):
-        appraise(platforms["azure-snp"], parts={"hcl_report": other})
+    failed = refused(platforms["azure-snp"], parts={"hcl_report": other})
+    assert set(failed) == {"hcl.malformed"}
+    assert failed["hcl.malformed"].reason is Reason.MALFORMED
+
+
+def test_every_part_is_listed_beside_one_that_cannot_be_read(platforms: Mapping[str, FakeMachine]) -> None:
+    tdx = platforms["azure-tdx"]
+    both = {"hcl_report": b"\0", "td_quote": b"\0"}
+    assert set(refused(tdx, parts=both)) == {"hcl.malformed", "tdx.malformed"}
+    cut = {"hcl_report": b"\0"}
+    assert set(refused(tdx, parts=cut, endorsements={"tdx_collateral": None})) == {
+        "hcl.malformed",
+        "endorsements.collateral",
+    }
+    strange: dict[str, Any] = {"ak_certificate": b"\0", "event_log": b"\0"}
+    assert set(refused(tdx, endorsements=strange, parts={"tpm_quote": b"\0"})) == {
+        "ak.malformed",
+        "vtpm.malformed",
+    }
+    assert set(refused(tdx, endorsements={"event_log": b"\0"})) == {"log.malformed"}
 
 
 def test_amds_endorsements_can_be_fetched_for_the_report_inside(

@@ -130,8 +130,27 @@ def test_a_key_that_nobody_vouches_for(platforms: Mapping[str, FakeMachine]) -> 
     none: dict[str, None] = dict.fromkeys(("ak_certificate", "ak_authority_1", "ak_root"))
     assert set(refused(platforms[GCP], endorsements=none)) == {"endorsements.ak_certificate"}
     wrong = {"launch_endorsement": b"\x0a\x00\x12\x00"}
-    with pytest.raises(MalformedError):
-        appraise(platforms[GCP], endorsements=wrong)
+    assert set(refused(platforms[GCP], endorsements=wrong)) == {"launch.malformed"}
+    unread = {"td_quote": b"\0", "ccel": b"\0", "tpm_quote": b"\0"}
+    assert set(refused(platforms[GCP], parts=unread, endorsements=wrong)) == {
+        "tdx.malformed",
+        "launch.malformed",
+        "vtpm.malformed",
+    }
+    assert set(refused(platforms[GCP], parts={"ccel": b"\0"}, endorsements={"ak_crl": b"\0"})) == {
+        "log.malformed",
+        "ak.malformed",
+    }
+
+
+def test_where_and_what_is_malformed_is_kept(platforms: Mapping[str, FakeMachine]) -> None:
+    aws = platforms["aws-snp-nitrotpm"]
+    failed = refused(aws, endorsements={"vek": None}, parts={"nitrotpm_document": b"\x84"})
+    assert set(failed) == {"endorsements.vek", "nitro.malformed"}
+    document = failed["nitro.malformed"]
+    assert document.reason is Reason.MALFORMED
+    assert "at byte 1" in str(document.actual)
+    assert "Nitro document" in str(document.expected)
 
 
 def test_a_list_signed_in_a_way_that_nobody_knows(platforms: Mapping[str, FakeMachine]) -> None:

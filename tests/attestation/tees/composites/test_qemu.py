@@ -44,8 +44,10 @@ def test_a_key_that_could_sign_anything_is_refused(platforms: Mapping[str, FakeM
 
 
 def test_no_key_at_all_is_malformed(platforms: Mapping[str, FakeMachine]) -> None:
-    with pytest.raises(MalformedError):
-        appraise(platforms[QEMU], area=b"\0\1\0")
+    assert set(refused(platforms[QEMU], area=b"\0\1\0")) == {"ak.malformed"}
+    log = {"event_log": b"\0"}
+    assert set(refused(platforms[QEMU], parts={"tpm_quote": b"\0"})) == {"vtpm.malformed"}
+    assert set(refused(platforms[QEMU], endorsements=log)) == {"log.malformed"}
 
 
 def test_a_production_document_cannot_even_name_it(platforms: Mapping[str, FakeMachine]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees.google import launch_endorsement
-from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT
+from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT, GoogleRoot
 from runtime.errors import MalformedError
 from tests.fakes import google, tpm, tpm_certificates
 
@@ -133,3 +134,37 @@ def test_any_flipped_bit_is_refused_or_malformed(bit: int) -> None:
     wrong[bit // 8] ^= 1 << bit % 8
     with pytest.raises((EvidenceRefusedError, MalformedError)):
         launch_endorsement.verify(bytes(wrong), "snp", (google.pin(),), NOW)
+
+
+UNKNOWN = {"extensions": {"1.3.6.1.4.1.99999.1": b"\x05\x00"}, "critical": frozenset({"1.3.6.1.4.1.99999.1"})}
+
+
+@pytest.mark.parametrize(
+    "change", [{"key_usage": False}, {"cert_sign": True}, {"digital_signature": False}, UNKNOWN]
+)
+def test_a_signer_of_another_shape_is_refused(change: dict[str, Any]) -> None:
+    body = google.golden(snp=[ONE], field4=google.signer(**change))
+    assert refused(google.endorsement(body)) == {"launch.authority.1"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"key_usage": False}, {"cert_sign": False}, {"basic_constraints": False}, UNKNOWN]
+)
+def test_an_authority_of_another_shape_is_refused_however_it_is_pinned(change: dict[str, Any]) -> None:
+    root = google.root(**change)
+    pins = (GoogleRoot(kind="test", sha256=sha256(root).digest()),)
+    body = google.golden(snp=[ONE], field6=google.pem(root))
+    assert refused(google.endorsement(body), roots=pins) == {"launch.authority.0"}
+
+
+def test_a_path_is_no_longer_than_its_authorities_allow() -> None:
+    """Google's own root allows none below it (gce-tcb-verifier, sign/ops/certificates.go)."""
+    root = google.root(path_length=0)
+    pins = (GoogleRoot(kind="test", sha256=sha256(root).digest()),)
+    direct = google.endorsement(google.golden(snp=[ONE], field6=google.pem(root)))
+    assert launch_endorsement.verify(direct, "snp", pins, NOW).svn == 2
+    key, middle_name = tpm.rsa_key("google tcb middle"), tpm_certificates.name("GCE-middle")
+    middle = google.signer(subject=middle_name, key=key.public_key(), ca=True)
+    leaf = google.signer(issuer=middle_name, issuer_key=key)
+    body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(root, middle))
+    assert refused(google.endorsement(body), roots=pins) == {"launch.authority.0"}
