@@ -30,6 +30,16 @@ def test_a_fleet_of_hardware_contradicts_nothing(release: dict[str, Any]) -> Non
     assert "T" not in fleet.least_grade.values()
 
 
+def test_a_fleet_without_a_chip_of_the_product_has_nothing_to_accept(raw: dict[str, Any]) -> None:
+    del raw["opt_in"], raw["servers"][0]
+    for member in (raw["servers"][0], raw["clients"][1]):
+        member["type"] = "Standard_DC2as_v6"
+    fleet = config.parse(raw)
+    machines = [server.machine for server in fleet.servers] + [client.machine for client in fleet.clients]
+    assert {machine.product for machine in machines} == {"Genoa", None}
+    assert fleet.opt_in == {}
+
+
 def test_several_contradictions_come_together(raw: dict[str, Any]) -> None:
     raw["visitor_name"] = raw["tunnel_name"]
     raw["sites"] = ["app.demo.test", "ap.demo.test"]
