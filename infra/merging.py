@@ -15,6 +15,7 @@ from runtime.documents import times
 from runtime.errors import Problem
 
 _SAME = ("schema", "fleet", "purpose", "tunnel_name", "least_grade")  # a document is about one fleet
+_LISTS = ("members", "images", "firmware", "waivers")  # entries of one name are one entry
 
 
 def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -27,8 +28,8 @@ def merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[dict[str, A
     merged["version"] = max(one["version"], other["version"])
     merged["issued_at"] = max(one["issued_at"], other["issued_at"], key=times.parse)
     merged["expires_at"] = min(one["expires_at"], other["expires_at"], key=times.parse)
-    for name, words in KEYED.items():
-        ours, theirs = _keyed(one[name], words), _keyed(other[name], words)
+    for name in _LISTS:
+        ours, theirs = _keyed(one[name], KEYED[name]), _keyed(other[name], KEYED[name])
         problems += _shared(f"$.{name}", ours, theirs)
         merged[name] = list((ours | theirs).values())
     ours, theirs = one["reference_values"], other["reference_values"]

@@ -25,11 +25,8 @@ WITHOUT: Mapping[str, str] = {
     "document without them is malformed, and this says it again, should the two ever part",
     "td.mrtd": "the rules of `tees.tdx` stand for themselves and hold MRTD against a list; under a fleet "
     "document that is `firmware.measurement`, which also knows what Google endorses",
-    "nitro.document.module_id": "of `nitro.verify`, which holds one document against one expected instance; "
-    "under a fleet document that is `member.instance`",
-    "nitro.document.pcr*": "likewise: `image.*`, `firmware.pcr7` and `settings.register`",
     "nitro.revocation.*": "AWS' certificates below the first authority live for hours or days, and no "
-    "evidence format carries a revocation list of AWS'; `nitro.verify` takes lists",
+    "evidence format carries a revocation list of AWS'",
 }
 _NONE = """## No vector, because
 
