@@ -84,8 +84,10 @@ def list_parts(der: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 
 def _signature(der: bytes, tbs: bytes, algorithm: bytes) -> bytes:
     """Return the signature behind what it signs; the frame around both has one spelling."""
-    at = _content(der, 0)[0] + len(tbs) + len(algorithm)
-    signature = der[_content(der, at)[0] + 1 :]
+    frame = _content(der, 0)[0] + len(tbs)
+    at = frame + len(algorithm)
+    # The two algorithms are compared before the outer one is stepped over by the inner one's length.
+    signature = der[_content(der, at)[0] + 1 :] if der[frame:at] == algorithm else b""
     if der != _element(_SEQUENCE, tbs + algorithm + _element(_BIT_STRING, b"\0" + signature)):
         message = "is not in DER, or names another algorithm inside of what is signed than behind it"
         raise ValueError(message)

@@ -47,10 +47,11 @@ _PSS_NAME = SignatureAlgorithmOID.RSASSA_PSS.dotted_string
 # Ours.
 MAX_CERTIFICATE_SIZE = 16 * 1024  # bytes; AMD's are under 2 KiB
 MAX_CRL_SIZE = 64 * 1024  # bytes; AMD's are under 2 KiB
-# What `cryptography` is known to raise while it reads hostile certificates and lists.
+# What `cryptography` is known to raise while it reads hostile certificates and lists, and `der_parts` would.
 READ_ERRORS = (
     ValueError,
     TypeError,
+    IndexError,
     OverflowError,
     UserWarning,
     UnsupportedAlgorithm,

@@ -106,12 +106,15 @@ def test_a_list_of_version_1_names_no_version() -> None:
 @pytest.mark.parametrize("length", [0, 100, 200, 300])
 def test_the_frame_around_what_is_signed_has_one_spelling(length: int) -> None:
     algorithm, name, signature = b"\x30\3\6\1\x2a", b"\x30\0", bytes(length) + b"\2"
+    longer = element(0x30, b"\6\1\x2a" + element(4, bytes(100)))
     tbs = element(0x30, b"\2\1\7" + algorithm + name + b"\x30\0" + name)
     content = tbs + algorithm + element(3, b"\0" + signature)
     assert der_parts.parts(element(0x30, content)).signature == signature
     for wrong in (
         element(0x31, content),  # no SEQUENCE
         element(0x30, tbs + b"\x30\3\6\1\x2b" + element(3, b"\0" + signature)),  # another algorithm
+        element(0x30, element(0x30, b"\2\1\7" + longer + name + b"\x30\0" + name) + algorithm + b"\3\1\0"),
+        element(0x30, tbs + longer + element(3, b"\0" + signature)),  # a longer one than inside
         element(0x30, tbs + algorithm + element(4, b"\0" + signature)),  # no BIT STRING
         element(0x30, tbs + algorithm + element(3, b"\1" + signature)),  # a bit that is not used
         element(0x30, tbs + algorithm + b"\3\x83" + (length + 2).to_bytes(3, "big") + b"\0" + signature),
