@@ -222,7 +222,7 @@ class _Examiner:
         if "ccel" in self.parts:
             self.held.use("ccel")
             log = self.parts["ccel"]
-            gather.attempt(self.out.findings, lambda: ccel.verify(log, claims.report.rtmrs))
+            gather.attempt(self.out.findings, lambda: ccel.verify(log, claims.report.rtmrs), part="log")
             self.out.not_proven.append("ccel: the types and texts of its events: registers prove digests")
         return claims
 
@@ -275,7 +275,7 @@ class _Examiner:
         if found is None:
             return
         runtime, _, ak = found
-        self.out.say("machine", f"vmUniqueId {runtime.vm_unique_id}", _PARAVISOR)
+        self.out.say("machine", f"vmUniqueId {runtime.vm_unique_id.lower()}", _PARAVISOR)
         self.out.say("Secure Boot", "on" if runtime.secure_boot else "off", _PARAVISOR)
         if ak is None:
             self.out.not_proven.append(

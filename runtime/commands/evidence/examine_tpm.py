@@ -112,28 +112,50 @@ def look(held: Held) -> None:
     held.use(*_QUOTE)
     message = attest.parse(held.evidence.parts["tpm_quote"])
     whose = f"the TPM of {key.whose}"
-    if "tpm_pcrs" in held.evidence.parts:
-        quoted = gather.quote_evidence(held.evidence.parts)
-        said = quote.authenticate(held.out.findings, quoted, key.public)
-        for index, value in sorted(said.pcrs.items()):
-            held.out.say(f"PCR{index}", value.hex(), whose)
-        held.explained(said.bank, said.pcrs, whose)
-    else:
-        parsed = signature.parse(held.evidence.parts["tpm_signature"], "tpmt")
-        quote.check_signature(held.out.findings, message, parsed, key.public)
-        held.out.not_proven.append("tpm_pcrs, the values of what was quoted: they did not come along")
-        held.left["event_log"] = "no register values (tpm_pcrs) came along to hold it against"
+    registers = _registers(held, key, message, whose)
+    if registers is None:
+        held.left["event_log"] = "the quote that it would be held against does not hold"
+        return
     for chosen in message.selections:
         shown = ", ".join(str(index) for index in sorted(chosen.registers))
         bank = attest.BANK_NAMES.get(chosen.bank, f"{chosen.bank:#06x}")
         held.out.say("registers quoted", f"{bank}: PCR {shown}", whose)
     answered = message.qualifying_data
     held.out.answers("quote.qualifying_data", answered, "the quote's qualifying data", "the TPM")
-    _grade(held, key, answered)
+    _grade(held, key, answered, registers)
 
 
-def _grade(held: Held, key: Key, answered: bytes) -> None:
-    """A vTPM outside of the TEE is of this machine only if it answers for the CPU's report."""
+def _registers(held: Held, key: Key, message: attest.Quote, whose: str) -> frozenset[int] | None:
+    """Return of which registers a quote that holds tells the values; None if it does not hold."""
+    parts = held.evidence.parts
+    if "tpm_pcrs" not in parts:
+        parsed = signature.parse(parts["tpm_signature"], "tpmt")
+        held.out.not_proven.append("tpm_pcrs, the values of what was quoted: they did not come along")
+        held.left["event_log"] = "no register values (tpm_pcrs) came along to hold it against"
+        signed = held.out.settled(lambda own: _signed(own, message, parsed, key))
+        return None if signed is None else frozenset()
+    quoted = gather.quote_evidence(parts)
+    said = held.out.settled(lambda own: quote.authenticate(own, quoted, key.public))
+    if said is None:
+        return None
+    for index, value in sorted(said.pcrs.items()):
+        held.out.say(f"PCR{index}", value.hex(), whose)
+    held.explained(said.bank, said.pcrs, whose)
+    return frozenset(said.pcrs) if said.bank in _BANKS else frozenset()
+
+
+def _signed(findings: Findings, message: attest.Quote, parsed: signature.Signature, key: Key) -> attest.Quote:
+    quote.check_signature(findings, message, parsed, key.public)
+    return message
+
+
+def _grade(held: Held, key: Key, answered: bytes, registers: frozenset[int]) -> None:
+    """Grade by what was measured; a vTPM beside the TEE is this machine's if it answers for the report."""
+    if key.grade != "T" and not registers >= gather.LOGGED:
+        shown = ", ".join(str(index) for index in sorted(gather.LOGGED))
+        held.out.why = f"{key.why}, but no quote tells PCR {shown} of SHA-256 or SHA-384: what booted is open"
+        held.out.not_proven.append(f"what booted: no quote tells PCR {shown}")
+        return
     held.graded.append((key.grade, key.why))
     if held.key is None and held.tied(answered, "tpm_quote") and key.grade == "N":
         held.graded.append(("V", f"{_GOOGLE} measured the image, the CPU encrypts the memory"))

@@ -259,6 +259,15 @@ def test_what_did_not_come_along_is_said(fleet: dict[str, FakeMachine]) -> None:
     assert any("Microsoft certified" in line for line in out.not_proven)
 
 
+def test_a_log_that_cannot_be_read_hides_nothing_of_the_rest(fleet: dict[str, FakeMachine]) -> None:
+    machine = fleet["gcp-tdx"]
+    made = machine.evidence()
+    parts = dict(made.parts) | {"ccel": b"junk"}
+    out = examine(parts, made.endorsements, as_hardware(machine.roots), OPEN, machine.now)
+    assert failed(out) == {"log.malformed"}
+    assert {"RTMR0", "memory encryption", "PCR4"} <= {said.claim for said in out.statements}
+
+
 def test_nothing_to_examine_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no part"):
         examine({"ccel": b"x"}, {}, (), OPEN, 0)

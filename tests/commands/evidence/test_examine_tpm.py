@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.attestation.model import Evidence
-from runtime.commands.evidence import examine_tpm
+from runtime.commands.evidence import examine, examine_tpm
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.examine_tpm import Held
 from tests.attestation.platforms import as_hardware
@@ -88,3 +88,36 @@ def test_microsoft_s_certificates_name_no_machine(fleet: dict[str, FakeMachine])
     held = looked(machine, without(machine, "hcl_report"))
     assert held.out.findings.failed() == ()
     assert "tpm_quote" in held.left
+
+
+def test_of_a_quote_that_does_not_hold_nothing_is_said(fleet: dict[str, FakeMachine]) -> None:
+    machine = fleet["gcp-snp"]
+    made = machine.evidence()
+    forged = bytearray(made.parts["tpm_signature"])
+    forged[-1] ^= 1
+    for names in ((), ("tpm_pcrs",)):
+        parts = {name: value for name, value in made.parts.items() if name not in names}
+        held = looked(machine, replace(made, parts=parts | {"tpm_signature": bytes(forged)}))
+        assert {check.id for check in held.out.findings.failed()} == {"quote.signature"}
+        said = {statement.claim for statement in held.out.statements}
+        assert not {claim for claim in said if claim.startswith(("PCR", "registers"))}
+        assert held.graded == []
+        assert "event_log" in held.left
+
+
+@pytest.mark.parametrize("name", ["gcp-snp", "azure-snp"])
+def test_a_quote_of_other_registers_says_nothing_of_an_image(
+    fleet: dict[str, FakeMachine], name: str
+) -> None:
+    machine = fleet[name]
+    whole = without(machine, "event_log")
+    some = replace(machine.evidence(selected={12}), endorsements=whole.endorsements)
+    for evidence in (some, without(machine, "tpm_pcrs")):
+        out = examine.examine(
+            evidence.parts, evidence.endorsements, as_hardware(machine.roots), OPEN, machine.now
+        )
+        assert out.findings.failed() == ()
+        assert out.grade == ("T" if name == "gcp-snp" else "none")
+        assert any(line.startswith("what booted: no quote tells PCR 4, 7, 11") for line in out.not_proven)
+    out = examine.examine(whole.parts, whole.endorsements, as_hardware(machine.roots), OPEN, machine.now)
+    assert out.grade == ("V" if name == "gcp-snp" else "P")

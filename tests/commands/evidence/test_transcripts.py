@@ -24,7 +24,7 @@ def test_the_page_says_who_vouches_the_grade_and_what_to_change() -> None:
     text = transcripts.PAGE.read_text()
     for words in (
         "according to Microsoft's paravisor",
-        "best grade: P:",
+        "best grade: none: Microsoft's paravisor",
         "best grade: V:",
         "best grade: N:",
         "td.debug",

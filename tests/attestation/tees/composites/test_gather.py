@@ -159,3 +159,13 @@ def test_a_list_signed_in_a_way_that_nobody_knows(platforms: Mapping[str, FakeMa
     assert known.count(sha256) == 2
     found = refused(platforms[GCP], endorsements={"ak_crl": known.replace(sha256, unknown)})
     assert set(found) == {"ak.crl.signature"}
+
+
+def test_a_log_without_the_bank_is_malformed_beside_what_else_is_wrong(
+    platforms: Mapping[str, FakeMachine],
+) -> None:
+    sha1_only = bytes(4) + (4).to_bytes(4, "little") + bytes(20) + bytes(4)  # one event of PCR 0
+    foreign = platforms["azure-snp"].evidence().endorsements["crl"]
+    failed = refused(platforms["gcp-snp"], endorsements={"event_log": sha1_only, "crl": foreign})
+    assert failed["log.malformed"].reason == Reason.MALFORMED
+    assert "revocation.signature" in failed
