@@ -8,7 +8,9 @@ looks at before signing: against each of the two it lets more in.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,11 @@ def run(arguments: argparse.Namespace) -> None:
             fleet.WHAT, doubts, hint="fill it in in the documents: the result has to be whole"
         )
     try:
-        with arguments.out.open("xb") as file:
-            file.write(payload)
+        _write_new(arguments.out, payload)
     except OSError as error:
         message = f"{arguments.out}: {error.strerror}"
-        raise UsageError(message, hint="--out is a new file") from error
+        hint = "--out is a new file" if isinstance(error, FileExistsError) else ""
+        raise UsageError(message, hint=hint) from error
     console.story(
         f"compare before you sign: document --in {arguments.out} --diff {arguments.first}, and the other;"
         f" its version is {found.version}, want one above what is published"
@@ -55,6 +57,16 @@ def run(arguments: argparse.Namespace) -> None:
         console.answer_json({**found.summary, "out": str(arguments.out)})
     else:
         console.answer(f"{arguments.out}: {len(merged['members'])} members, version {found.version}")
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a new file, whole or not at all. Raises: OSError."""
+    with path.open("xb") as file, contextlib.ExitStack() as undo:
+        undo.callback(path.unlink)  # it was made here: half of it is no document
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        undo.pop_all()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -88,21 +88,24 @@ class ProcessAppraiser:
     async def _in_turn(self, request: AppraisalRequest, who: tuple[bytes, str]) -> AttestationResult:
         self._check_room(who)
         self._waiting[who] += 1
+        pool = self._pool
         try:
             async with deadline(self._limits, "appraisal_s", "no appraisal"):
-                return await asyncio.get_running_loop().run_in_executor(
-                    self._pool, verifier.appraise, request
-                )
+                return await asyncio.get_running_loop().run_in_executor(pool, verifier.appraise, request)
         except BrokenProcessPool as error:
-            self._pool.shutdown(wait=False)
-            self._pool = _new_pool()
-            if self._document:
-                self.prepare(self._document)
+            if self._pool is pool:  # the first of those who waited; each of them gets here
+                self._renew()
             raise PeerError("internal", "the appraisal process died and was started again") from error
         finally:
             self._waiting[who] -= 1
             if not self._waiting[who]:
                 del self._waiting[who]
+
+    def _renew(self) -> None:
+        self._pool.shutdown(wait=False)
+        self._pool = _new_pool()
+        if self._document:
+            self.prepare(self._document)
 
     def _check_room(self, who: tuple[bytes, str]) -> None:
         limits = self._limits

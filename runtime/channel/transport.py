@@ -21,7 +21,7 @@ from runtime.channel import messages
 from runtime.channel.boot_key import BootKey, spki_of
 from runtime.channel.deadline import deadline
 from runtime.channel.hello import Side
-from runtime.channel.messages import Message
+from runtime.channel.messages import Kind, Message
 from runtime.errors import PeerError, UnreachableError
 from runtime.limits import Limits
 from runtime.sockets import tune
@@ -30,6 +30,8 @@ ALPN = b"tunnel-session/1"
 EXPORT_SIZE = 32  # bytes
 _READ_SIZE = 64 * 1024  # bytes per SSL_read
 CLOSE_DEADLINE_S = 1.0
+# The largest message while a peer reads slowly, beside what makes the next one wait (asyncio's high water).
+_MOST_UNREAD_ANSWERS = messages.LIMITS[Kind.EVIDENCE] + 64 * 1024
 _MESSAGE_COST = 128  # bytes that this side keeps of a message, however small
 
 
@@ -205,7 +207,7 @@ class ChannelTransport(asyncio.Protocol):
             while not self._full:
                 self._take(self._connection.recv(_READ_SIZE))
         except SSL.WantReadError:
-            self._flush()
+            self._answer()
         except SSL.ZeroReturnError:
             self._refuse(PeerError("closed", "the peer closed the session"))
         except SSL.Error as error:
@@ -247,14 +249,29 @@ class ChannelTransport(asyncio.Protocol):
         if not isinstance(public, ec.EllipticCurvePublicKey) or public.curve.name != "secp256r1":
             raise PeerError("no_certificate", "want a certificate with a P-256 key")
 
-    def _flush(self) -> None:
-        if self._transport is None or self._transport.is_closing():
+    def _answer(self) -> None:
+        """Send what TLS answers by itself, which waits for nobody: its handshake, KeyUpdates."""
+        answered = self._flush()
+        if not answered or self._transport is None:
             return
-        while True:
+        waiting = self._transport.get_write_buffer_size()
+        if waiting > _MOST_UNREAD_ANSWERS:  # KeyUpdate after KeyUpdate from a peer that reads no answer
+            self._fail(
+                PeerError("tls_unread", f"{waiting} bytes wait for a peer that reads no answer of TLS")
+            )
+            self._transport.abort()
+
+    def _flush(self) -> int:
+        """Hand over what TLS has to send; returns how many bytes."""
+        sent = 0
+        while self._transport is not None and not self._transport.is_closing():
             try:
-                self._transport.write(self._connection.bio_read(_READ_SIZE))
+                data = self._connection.bio_read(_READ_SIZE)
             except SSL.WantReadError:
-                return
+                break
+            self._transport.write(data)
+            sent += len(data)
+        return sent
 
     def _refuse(self, error: PeerError) -> None:
         self._flush()  # a TLS alert, where there is one

@@ -95,6 +95,8 @@ class DocumentExchange:
         try:
             await self._documents.accept(envelope)
         except DocumentError as error:
+            if self._version() > wanted:
+                return  # overtaken while it was read; two documents of one version stay an error
             message = f"{self._session.peer.member} passed on a document that is not acceptable: {error}"
             raise PeerError("malformed", message) from error
         log.info("fleet document from a peer", extra={"fields": fields})

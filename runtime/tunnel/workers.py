@@ -184,7 +184,7 @@ class WorkerPool:
                     "relay worker %d: %d messages wait for it; killed",
                     worker.index, worker.unsent.qsize(), extra=_code("worker_backlog"),
                 )  # fmt: skip
-                worker.process.kill()
+                _kill(worker)
 
     async def ended(self, deadline_s: float) -> None:
         """Wait until every worker has ended by itself, as after a drain, but not longer."""
@@ -226,12 +226,7 @@ class WorkerPool:
             with contextlib.suppress(OSError):
                 worker.socket.shutdown(socket.SHUT_RDWR)  # to the worker this is the end
         for worker in self._workers:
-            try:
-                async with asyncio.timeout(END_DEADLINE_S):
-                    await worker.process.wait()
-            except TimeoutError:
-                worker.process.kill()
-                await worker.process.wait()
+            await _end(worker)
             await self._let_go(worker)
 
     async def _let_go(self, worker: Worker) -> None:
@@ -268,20 +263,20 @@ class WorkerPool:
             silent_s = self._limits.worker_silent_s
             extra = _code("worker_silent")
             log.error("relay worker %d: silent for %g s, killed", worker.index, silent_s, extra=extra)  # noqa: TRY400
-            worker.process.kill()
+            _kill(worker)
         except (OSError, MalformedError) as error:
             if not self._closing:
                 log.error("relay worker %d: %s", worker.index, error)  # noqa: TRY400 - no stack: it is the peer's
+            if isinstance(error, MalformedError):
+                _kill(worker)
         if not self._closing:
             await self._ended(worker)
 
     async def _ended(self, worker: Worker) -> None:
-        if worker.process.returncode is None:
-            worker.process.kill()  # it broke the protocol, or closed its socket and hangs
-        await worker.process.wait()
+        await _end(worker)
         if self._draining or worker not in self._workers:  # or never came up: `start` says so
             self._set_died(worker)
-        elif worker.ready is None:
+        elif worker.ready is None or self._closing:
             return
         else:
             await self._replace(worker)
@@ -294,7 +289,7 @@ class WorkerPool:
                 "relay worker %d: its loop lags by %.1f s, want at most %g s; killed",
                 worker.index, counters.lag_s, limit_s, extra=_code("worker_lagging"),
             )  # fmt: skip
-            worker.process.kill()
+            _kill(worker)
 
     def _take(self, worker: Worker, message: Message) -> None:
         match message:
@@ -338,6 +333,21 @@ def configurations(
         )
         for index in range(settings.workers)
     ]
+
+
+async def _end(worker: Worker) -> None:
+    """Wait for its end: it has the last lines of its log to write after its socket; kill it if it hangs."""
+    try:
+        async with asyncio.timeout(END_DEADLINE_S):
+            await worker.process.wait()
+    except TimeoutError:
+        _kill(worker)
+        await worker.process.wait()
+
+
+def _kill(worker: Worker) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has ended, and whoever listens to it is about to see
+        worker.process.kill()
 
 
 def _code(code: str) -> dict[str, object]:

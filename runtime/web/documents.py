@@ -35,6 +35,7 @@ class PublishedDocuments:
         self._first = asyncio.Event()
         self._soon = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
+        self._reading = asyncio.Lock()
         self._asked: list[asyncio.Future[None]] = []  # who waits for a poll that has not begun
 
     def current(self) -> CurrentDocument:
@@ -92,15 +93,17 @@ class PublishedDocuments:
         """Put a document in force if it is newer; returns whether it is.
 
         One of 1 MiB takes a second to read: a thread does, while sessions go on. The one in force, which the
-        URLs give at every poll, is not read again.
+        URLs give at every poll, is not read again. One at a time: of what many peers pass on at once the
+        first is read, and the others are then what is in force.
 
         Raises: DocumentError: not the owner's, not this fleet's, too old a version, or two documents
         of one version.
         """
-        if self._current is None or envelope != self._current.envelope:
-            return self._put_in_force(await asyncio.to_thread(self._read, envelope))
-        self._check_time(self._current.document)
-        return False
+        async with self._reading:
+            if self._current is None or envelope != self._current.envelope:
+                return self._put_in_force(await asyncio.to_thread(self._read, envelope))
+            self._check_time(self._current.document)
+            return False
 
     def _read(self, envelope: bytes) -> CurrentDocument:
         payload = dsse.open_envelope(envelope, dsse.FLEET_TYPE, self._settings.owner_keys)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 from runtime.attestation import model, verifier
 from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.channel import appraiser as module
 from runtime.channel.appraiser import ProcessAppraiser
 from runtime.errors import MalformedError, PeerError, TunnelError
 from runtime.limits import Limits
@@ -226,6 +228,33 @@ async def test_a_killed_process_is_replaced(
     assert (await appraiser.appraise(request_of_a_member, source=HERE)).member == "client-1"
     [new] = worker_pids(appraiser)
     assert new != pid
+
+
+async def test_one_death_starts_one_process_however_many_wait(
+    appraiser: ProcessAppraiser, request_of_a_member: AppraisalRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reads the document, and each waiter hears of the death."""
+    made: list[ProcessPoolExecutor] = []
+    new_pool = module._new_pool
+
+    def counted() -> ProcessPoolExecutor:
+        made.append(new_pool())
+        return made[-1]
+
+    monkeypatch.setattr(module, "_new_pool", counted)
+    appraiser.prepare(request_of_a_member.document)
+    [pid] = worker_pids(appraiser)
+    with Stopped(appraiser):
+        waiting = [
+            asyncio.create_task(appraiser.appraise(request_of_a_member, source=f"192.0.2.{n}"))
+            for n in range(8)
+        ]
+        await asyncio.sleep(0)
+        os.kill(pid, signal.SIGKILL)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert outcomes(list(answers)) == ["internal"] * 8
+    assert len(made) == 1
+    assert await kept(appraiser)
 
 
 async def kept(appraiser: ProcessAppraiser) -> bool:

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
+from cryptography.hazmat.bindings._rust import _openssl
 
 from runtime.channel import messages, transport
 from runtime.channel.boot_key import BootKey
@@ -21,6 +23,7 @@ from tests.fakes.fleets import NOW
 
 KEY = BootKey.create("tunnel.test", NOW)
 OTHER = BootKey.create("mallory.test", NOW)
+lib: Any = _openssl.lib
 CONTROL = Message(Kind.CONTROL, b"{}")
 
 
@@ -148,6 +151,31 @@ async def test_a_peer_that_takes_no_message_in_time_is_let_go() -> None:
         await ours.closed
         frozen.abort()
         await frozen.closed
+
+
+async def test_answers_of_tls_do_not_pile_up_for_a_peer_that_reads_none() -> None:
+    """A KeyUpdate asks for one, and no message bounds them. What waits of our own messages is no reason."""
+    async with pair() as (client, server):
+        assert client._transport is not None
+        assert server._transport is not None
+        client._transport.pause_reading()
+        for end in (client._transport, server._transport):
+            sock = end.get_extra_info("socket")
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                sock.setsockopt(socket.SOL_SOCKET, option, 4096)
+        most = transport._MOST_UNREAD_ANSWERS
+        while server._transport.get_write_buffer_size() <= most:
+            server.send_now(Message(Kind.CONTROL, bytes(60_000)))
+        await client.send(CONTROL)
+        assert await server.receive() == CONTROL
+        # As after that many KeyUpdates: the standard library cannot send one.
+        written = lib.BIO_write(server._connection._from_ssl, bytes(27), 27)
+        assert written == 27
+        await client.send(CONTROL)
+        assert await server.receive() == CONTROL
+        with pytest.raises(PeerError, match="tls_unread"):
+            await server.receive()
+        await server.closed
 
 
 async def test_what_was_sent_before_the_end_is_still_received() -> None:

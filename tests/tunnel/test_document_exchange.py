@@ -209,6 +209,32 @@ async def test_an_older_document_than_the_settings_allow_is_refused_from_a_peer_
         assert one.version == 5
 
 
+@pytest.mark.parametrize("version", [3, 4])
+async def test_an_honest_peer_whose_document_is_overtaken_while_it_is_read_stays(
+    world: World, document: Callable[..., bytes], version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a newer one of our URLs. Another document of the very version is not overtaking: it is a forgery."""
+
+    async def fetched(_self: DocumentExchange, _version: int) -> bytes:
+        return document(3)
+
+    monkeypatch.setattr(DocumentExchange, "_fetch", fetched)
+    same = document(1)
+    client = await published(same)
+    async with connected(world, client, await published(same)) as (one, _, _):
+        accept = client.accept
+
+        async def overtaken(envelope: bytes) -> bool:
+            await accept(document(version, now=NOW - 60))
+            return await accept(envelope)
+
+        monkeypatch.setattr(client, "accept", overtaken)
+        expected = pytest.raises(PeerError, match="two different documents have version 3")
+        with expected if version == 3 else contextlib.nullcontext():
+            await one.exchange._from_peer(3)
+        assert one.version == version
+
+
 PART = base64.b64encode(b"x" * 10).decode()
 
 

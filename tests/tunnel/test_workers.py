@@ -19,7 +19,7 @@ from runtime.tunnel import control
 from runtime.tunnel import workers as module
 from runtime.tunnel.control import Drain, End, Grant, Session
 from runtime.tunnel.data import OriginTable, connect
-from runtime.tunnel.workers import WorkerPool
+from runtime.tunnel.workers import Worker, WorkerPool
 from tests.tunnel.rig import SECRET, SESSION, configure, ticket, until
 
 KNOWN = Session(session=SESSION, member="client-a", epoch=1, join_secret=SECRET)
@@ -235,3 +235,61 @@ async def test_a_drain_ends_the_worker_by_itself() -> None:
         await made.pool.tell(Drain(deadline_s=0.1))
         async with asyncio.timeout(20):
             assert await made.pool.died == 0
+
+
+async def by_hand(command: str, *, lines: int = 8) -> tuple[Worker, socket.socket]:
+    """A worker that is a shell command, and its end of the control socket, number 0 to the command."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0)
+    process = await asyncio.create_subprocess_exec("sh", "-c", command, stdin=theirs.fileno())
+    return Worker(0, process, ours, asyncio.Queue(lines)), theirs
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("exec 0<&-; sleep 0.5; exit 7", 7), ("exec 0<&-; exec sleep 600", -signal.SIGKILL)],
+    ids=["writes its last lines", "hangs"],
+)
+async def test_who_has_closed_its_socket_may_end_by_itself_but_not_hang(
+    command: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the socket comes the end of its access log, which a drain is not to lose."""
+    monkeypatch.setattr(module, "END_DEADLINE_S", 1.0 if status < 0 else 30.0)
+    pool = WorkerPool(lambda _: None, Limits())
+    pool.expect_end()
+    worker, theirs = await by_hand(command)
+    theirs.close()
+    async with asyncio.timeout(40):
+        await pool._listen(worker)
+    worker.socket.close()
+    assert worker.process.returncode == status
+    assert pool.died.done()
+
+
+async def test_who_breaks_the_protocol_is_killed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "END_DEADLINE_S", 600.0)
+    pool = WorkerPool(lambda _: None, Limits())
+    pool.expect_end()
+    worker, theirs = await by_hand("echo '{}' >&0; exec sleep 600")
+    theirs.close()
+    async with asyncio.timeout(40):
+        await pool._listen(worker)
+    worker.socket.close()
+    assert worker.process.returncode == -signal.SIGKILL
+
+
+async def test_one_that_has_just_ended_keeps_no_word_from_the_others() -> None:
+    """It takes no more lines and is not yet removed; what the others are told may be a revocation."""
+    pool = WorkerPool(lambda _: None, Limits())
+    (gone, one), (other, another) = await by_hand("exit 0", lines=1), await by_hand("exec sleep 600")
+    try:
+        await gone.process.wait()
+        gone.unsent.put_nowait(b"full")
+        pool._workers = [gone, other]
+        pool.tell_now(End(session=SESSION, reason="not_a_member"))
+        assert other.unsent.qsize() == 1
+    finally:
+        other.process.kill()
+        await other.process.wait()
+        for each in (one, another, gone.socket, other.socket):
+            each.close()

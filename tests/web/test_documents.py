@@ -180,6 +180,23 @@ async def test_sessions_go_on_while_a_large_document_is_read(amd_members: list[A
     assert turns >= 5  # none, if the loop reads
 
 
+async def test_of_what_many_peers_pass_on_at_once_one_is_read(
+    payload: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a second of the same CPU: with twelve at once none would be in force for twelve."""
+    of, reads = documents(), 0
+    read = fleet.read
+
+    def counted(data: bytes) -> fleet.FleetDocument:
+        nonlocal reads
+        reads += 1
+        return read(data)
+
+    monkeypatch.setattr(fleet, "read", counted)
+    answers = await asyncio.gather(*(of.accept(signed(payload(2))) for _ in range(12)))
+    assert (sorted(answers), reads) == ([False] * 11 + [True], 1)
+
+
 # -- URLs -----------------------------------------------------------------------------------------------
 
 Answering = Callable[[web.Request], Awaitable[web.StreamResponse]]

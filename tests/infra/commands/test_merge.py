@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,23 @@ def test_a_file_is_never_written_over(
     assert merge(tmp_path, *parts(whole)) == 2
     assert "--out is a new file" in capsys.readouterr().err
     assert (tmp_path / "out.json").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_no_half_of_a_document(
+    tmp_path: Path,
+    whole: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert merge(tmp_path, *parts(whole)) == 2
+    told = capsys.readouterr().err
+    assert "No space left" in told
+    assert "is a new file" not in told
+    assert not (tmp_path / "out.json").exists()
 
 
 def test_a_file_that_is_none_is_said(
