@@ -20,7 +20,7 @@ from runtime.channel.hello import Format, Hello, Side
 from runtime.channel.messages import Kind, Message
 from runtime.channel.party import CurrentDocument, OwnerParty, Party
 from runtime.channel.transport import ChannelTransport
-from runtime.documents.fleet import Member, Role
+from runtime.documents.fleet import FleetDocument, Member, Role
 from runtime.errors import PeerError
 from runtime.limits import Limits
 
@@ -36,6 +36,7 @@ class Attested:
     established: Established
     peer: AttestationResult
     member: Member  # what the fleet document said of the peer then
+    under: FleetDocument  # the one in force when it began, which all of it was held against
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +217,9 @@ class _MemberPart:
         self._party.clock.raise_floor(self._result.newest_endorsement)
         if done.peer_hello.document_version > self._current.document.version:
             self._party.documents.refresh()  # only now, after both confirmed: a stranger cannot make us fetch
-        return Attested(established=done, peer=self._result, member=self._member)
+        return Attested(
+            established=done, peer=self._result, member=self._member, under=self._current.document
+        )
 
 
 class _OwnerPart:

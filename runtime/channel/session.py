@@ -31,8 +31,8 @@ _INBOX = 2  # messages of a later attestation that wait: the peer never has more
 class Session(ControlChannel):
     """An established session: both sides attested and confirmed on this very connection.
 
-    `id` (16 bytes) stays; `epoch`, `join_secret` (32 bytes), `peer` and `member` change together when the
-    session attests again.
+    `id` (16 bytes) stays; `epoch`, `join_secret` (32 bytes), `peer`, `member` and `under` (the document that
+    they were held against) change together when the session attests again.
     """
 
     def __init__(self, transport: ChannelTransport, party: Party, first: Attested) -> None:
@@ -46,7 +46,7 @@ class Session(ControlChannel):
     def _take(self, attested: Attested) -> None:
         done: Established = attested.established
         self.epoch, self.join_secret = done.epoch, done.join_secret
-        self.peer, self.member = attested.peer, attested.member
+        self.peer, self.member, self.under = attested.peer, attested.member, attested.under
         self.peer_hello: Hello = done.peer_hello
         self.attested_at = time.monotonic()
 

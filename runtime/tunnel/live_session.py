@@ -42,12 +42,14 @@ class LiveSession:
         self._offered: tuple[str, ...] = ()
         self._answers = 0  # sent; the client names the one that it has put in force
         self._document_changed = asyncio.Event()
-        self._attested = asyncio.Event()  # set after each epoch
+        self._asked = 0  # the version of the document that the client was last asked to attest under
+        self._attested = asyncio.Event()  # it did, under that or a later one
         self._party, self._limits, self._workers = party, limits, workers
         self._documents = DocumentExchange(session, party.documents, limits)
 
     async def keep(self, plan: DataPlan) -> None:
         """Talk until the session is over. Raises: TunnelError, which says why it is."""
+        self._catch_up()
         await self._announce()
         await self.session.send(session_messages.encode(plan))
         # Attestation first: of two that end at once, its reason is the one to tell.
@@ -59,8 +61,15 @@ class LiveSession:
         """Return what the document in force says of the peer, if it still is the same member."""
         return self.session.member_in(self._party.documents.current().document)
 
-    def document_changed(self) -> None:
-        """Attest again now, under the document that came into force."""
+    def document_changed(self, member: Member) -> None:
+        """Take away what the document now in force does not give `member`, and have it attest again.
+
+        Here and at once: the task that asks may be waiting for an attestation, and a client does not hurry.
+        """
+        self.granted = tuple(name for name in self.granted if member.may_publish(name))
+        left = tuple(name for name in self.routed if member.may_publish(name))
+        if left != self.routed:
+            self._route(left)
         self._document_changed.set()
 
     def told(self) -> list[control.ToWorker]:
@@ -78,6 +87,21 @@ class LiveSession:
             "grade": self.session.peer.grade,
             "peer": self.session.peer_address,
         }
+
+    def _catch_up(self) -> None:
+        """Apply a document that came into force while this session was still being made.
+
+        Nothing waits between its entry in the server's list and here, so no change falls between the two.
+        """
+        member = self._listed()
+        if self.session.under.digest != self._party.documents.current().document.digest:
+            self.document_changed(member)
+
+    def _listed(self) -> Member:
+        member = self.member()
+        if member is None:
+            raise PeerError("not_a_member", "the fleet document in force no longer lists this member")
+        return member
 
     async def _announce(self) -> None:
         await self._workers.announce(self._as_told())
@@ -101,12 +125,12 @@ class LiveSession:
                     self._offered = hostnames
                     await self._answer()
                 case Serving(n=n):
-                    await self._serves(n)
+                    self._serves(n)
                 case Ping(n=n):
                     await self.session.send(session_messages.encode(Pong(n=n)))
                 case Goaway(reason=reason):
-                    self.granted = ()
-                    await self._route(())
+                    self._offered = self.granted = ()  # or the next document would grant it all again
+                    self._route(())
                     log.info("client drains", extra={"fields": {**self.fields(), "reason": reason}})
                 case _:
                     await self._documents.take(message)
@@ -115,12 +139,10 @@ class LiveSession:
 
     async def _answer(self) -> None:
         """Say what is granted of the offer; what is not stops at once, what is new waits for the client."""
-        member = self.member()
-        if member is None:
-            raise PeerError("not_a_member", "the fleet document in force no longer lists this member")
+        member = self._listed()
         self.granted = tuple(name for name in self._offered if member.may_publish(name))
         not_granted = tuple(name for name in self._offered if name not in self.granted)
-        await self._route(tuple(name for name in self.granted if name in self.routed))
+        self._route(tuple(name for name in self.granted if name in self.routed))
         self._answers += 1
         answer = Answer(n=self._answers, granted=self.granted, not_granted=not_granted)
         await self.session.send(session_messages.encode(answer))
@@ -129,16 +151,16 @@ class LiveSession:
             extra={"fields": {**self.fields(), "granted": self.granted, "not_granted": not_granted}},
         )
 
-    async def _serves(self, n: int) -> None:
+    def _serves(self, n: int) -> None:
         """The client has put an answer in force; only the newest one counts. Raises: PeerError."""
         if not 1 <= n <= self._answers:
             raise PeerError("out_of_turn", f"the client serves answer {n}, and {self._answers} were sent")
         if n == self._answers:
-            await self._route(self.granted)
+            self._route(self.granted)
 
-    async def _route(self, hostnames: tuple[str, ...]) -> None:
+    def _route(self, hostnames: tuple[str, ...]) -> None:
         self.routed = hostnames
-        await self._workers.tell(control.Grant(session=self.session.id, hostnames=hostnames))
+        self._workers.tell_now(control.Grant(session=self.session.id, hostnames=hostnames))
 
     # -- attesting again --------------------------------------------------------------------------
 
@@ -147,7 +169,8 @@ class LiveSession:
         while True:
             await self.session.answer_attestation(secrets.token_bytes(32))
             await self._announce()
-            self._attested.set()
+            if self.session.under.version >= self._asked:
+                self._attested.set()  # an epoch that began under an older document does not count
             self._documents.look()
             log.info("session attested again", extra={"fields": self.fields()})
             await self._answer()  # the document may grant other hostnames now
@@ -163,9 +186,10 @@ class LiveSession:
                 continue  # it attested by itself meanwhile
             reason = "document" if changed.is_set() else "due"
             changed.clear()
+            self._asked = self._party.documents.current().document.version
+            self._attested.clear()
             if self._offered:
                 await self._answer()  # a hostname that the document takes away gets no new stream now
-            self._attested.clear()
             await self.session.send(session_messages.encode(AttestAgain(reason=reason)))
             async with deadline(self._limits, "late_s", "the client did not attest again"):
                 await self._attested.wait()

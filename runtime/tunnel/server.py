@@ -107,10 +107,11 @@ class TunnelServer:
     def document_changed(self) -> None:
         """Hold every live session against the document now in force; end those it no longer covers."""
         for live in list(self._live.values()):
-            if live.member() is None:
+            member = live.member()
+            if member is None:
                 self._end(live, "not_a_member")
             else:
-                live.document_changed()
+                live.document_changed(member)
 
     async def drain(self) -> None:
         """Tell every client to open nothing new here."""

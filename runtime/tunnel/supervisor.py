@@ -178,11 +178,10 @@ class Supervisor:
         async with deadline(self._limits, "session_dial_s", f"{where} did not answer"):
             wire = await transport.connect(self.status.address, self._port, self._party.key, self._limits)
         try:
-            under = self._party.documents.current().document.digest
             session = await channel.establish(wire, self._party, secrets.token_bytes(32))
             self.status.handshakes += 1
             self.status.handshakes_s += time.monotonic() - started
-            await self._serve(session, under)
+            await self._serve(session)
         finally:
             self._session = None
             if self._farewell is not None:
@@ -195,8 +194,7 @@ class Supervisor:
             self.status.connections = 0
             wire.close()
 
-    async def _serve(self, session: Session, under: bytes) -> None:
-        """Serve a session; `under` is the digest of the document in force before its first attestation."""
+    async def _serve(self, session: Session) -> None:
         door = OwnerDoor(session=session, party=self._party, status=self._tell_status)
         async with deadline(self._limits, "message_s", "the server sent no data plan"):
             plan = session_messages.decode(await session.receive())
@@ -204,8 +202,8 @@ class Supervisor:
             raise PeerError("out_of_turn", "the server's first message is not a data plan")
         self._session = session
         self._again.clear()  # here, not after the joins: what is set from now on is about this session
-        if self._party.documents.current().document.digest != under:
-            self.document_changed()  # it did between the handshake and here
+        if self._party.documents.current().document.digest != session.under.digest:
+            self.document_changed()  # it did since the handshake began
         self._table = OriginTable(self._routes, frozenset())
         self.status.peer = session.peer
         counters = [0] * len(plan.ports)
@@ -299,10 +297,14 @@ class Supervisor:
             self._connections[worker] = joined
 
     async def _listen(self, session: Session, last_pong: list[float], documents: DocumentExchange) -> None:
+        newest = 0  # answer
         while True:
             message = session_messages.decode(await session.receive())
             match message:
+                case Answer(n=n) if n <= newest:
+                    pass  # a server that waited to write sent it late: the newer one stays in force
                 case Answer(n=n, granted=granted, not_granted=not_granted):
+                    newest = n
                     self._granted(session, granted, not_granted)
                     # The server sends visitors of what is new only now: none is turned away here.
                     await session.send(session_messages.encode(Serving(n=n)))

@@ -201,6 +201,10 @@ async def test_a_client_that_says_goodbye_gets_nothing_new(fleet: SmallFleet, se
         await hear(session)
         await say(session, Goaway(reason="draining", retry_after_s=0, deadline_ms=0))
         await until(lambda: server.sessions()[0].granted == ())
+        fleet.documents.payload = fleet.payload(version=2)
+        server.document_changed()
+        assert await hear(session, 20) == AttestAgain(reason="document")  # and no answer before it
+        assert server.sessions()[0].granted == ()
 
 
 async def test_silence_ends_a_session(

@@ -19,7 +19,17 @@ from runtime.channel.boot_key import BootKey
 from runtime.tunnel.data import Origin
 from runtime.tunnel.frames import ResetCode
 from runtime.tunnel.live_session import LiveSession
-from runtime.tunnel.session_messages import Answer, DataPlan, Goaway, Offer, Ping, Pong, Serving
+from runtime.tunnel.session_messages import (
+    Answer,
+    DataPlan,
+    DocumentAsk,
+    DocumentPart,
+    Goaway,
+    Offer,
+    Ping,
+    Pong,
+    Serving,
+)
 from runtime.tunnel.supervisor import Supervisor
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
@@ -145,6 +155,32 @@ async def test_an_answer_has_the_last_word(fleet: SmallFleet, monkeypatch: pytes
     async with fleet.server(), supervised(fleet) as supervisor:
         await until(lambda: supervisor.status.not_granted == ("app.test",))
         assert supervisor._table.find("app.test") is ResetCode.NOT_GRANTED
+
+
+async def test_an_answer_that_was_overtaken_is_not_put_in_force(
+    fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that waits to write may send two in the wrong order; the list of the newer one stays."""
+    heard: list[Any] = []
+    found: list[Any] = []
+
+    async def talk(live: LiveSession) -> None:
+        for message in (
+            Answer(n=2, granted=(), not_granted=("app.test",)),
+            Answer(n=1, granted=("app.test",), not_granted=()),
+            DocumentAsk(version=1, offset=0),
+        ):
+            await say(live.session, message)
+        while not heard or not isinstance(heard[-1], DocumentPart):  # it has read all three
+            heard.append(await hear(live.session, 20))
+        found.append(supervisor._table.find("app.test"))
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(LiveSession, "_talk", talk)
+    async with fleet.server(), supervised(fleet) as supervisor:
+        await until(lambda: bool(found), 20)
+    assert [message for message in heard if isinstance(message, Serving)] == [Serving(n=2)]
+    assert found == [ResetCode.NOT_GRANTED]
 
 
 async def test_a_server_cannot_grant_what_was_not_offered(
