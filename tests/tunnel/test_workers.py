@@ -235,6 +235,7 @@ async def test_a_drain_ends_the_worker_by_itself() -> None:
         await made.pool.tell(Drain(deadline_s=0.1))
         async with asyncio.timeout(20):
             assert await made.pool.died == 0
+        assert made.pool._workers[0].process.returncode == 0  # nobody killed it in its last lines
 
 
 async def by_hand(command: str, *, lines: int = 8) -> tuple[Worker, socket.socket]:
