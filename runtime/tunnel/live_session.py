@@ -40,6 +40,7 @@ class LiveSession:
         self.heard = 0.0  # monotonic seconds of its last message
         self.ended_by = ""
         self._offered: tuple[str, ...] = ()
+        self._leaving = False  # it said goodbye: neither an offer nor a document gives it anything more
         self._answers = 0  # sent; the client names the one that it has put in force
         self._document_changed = asyncio.Event()
         self._asked = 0  # the version of the document that the client was last asked to attest under
@@ -122,14 +123,14 @@ class LiveSession:
             await asyncio.sleep(0)  # a peer that sends without pause gets its turn, not the loop
             match message:
                 case Offer(hostnames=hostnames):
-                    self._offered = hostnames
+                    self._offered = () if self._leaving else hostnames
                     await self._answer()
                 case Serving(n=n):
                     self._serves(n)
                 case Ping(n=n):
                     await self.session.send(session_messages.encode(Pong(n=n)))
                 case Goaway(reason=reason):
-                    self._offered = self.granted = ()  # or the next document would grant it all again
+                    self._leaving, self._offered, self.granted = True, (), ()
                     self._route(())
                     log.info("client drains", extra={"fields": {**self.fields(), "reason": reason}})
                 case _:

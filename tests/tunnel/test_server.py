@@ -204,6 +204,8 @@ async def test_a_client_that_says_goodbye_gets_nothing_new(fleet: SmallFleet, se
         fleet.documents.payload = fleet.payload(version=2)
         server.document_changed()
         assert await hear(session, 20) == AttestAgain(reason="document")  # and no answer before it
+        await say(session, Offer(hostnames=("app.test",)))  # its routes change while it drains
+        assert await hear(session, 20) == Answer(n=2, granted=(), not_granted=())
         assert server.sessions()[0].granted == ()
 
 
