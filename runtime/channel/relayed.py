@@ -76,6 +76,10 @@ class RelayedTransport(asyncio.Transport):
             self._unsent += data
             self._flush()
 
+    def get_write_buffer_size(self) -> int:
+        """Return the bytes that wait for credit."""
+        return len(self._unsent)
+
     def is_closing(self) -> bool:
         """Tell whether nothing more is taken."""
         return self._closing

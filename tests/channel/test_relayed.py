@@ -67,6 +67,7 @@ async def test_what_is_over_the_credit_waits_and_tells_the_channel_to_pause() ->
     end = End()
     end.transport.write(b"x" * (CREDIT + 70 * 1024))
     assert end.data() == CREDIT
+    assert end.transport.get_write_buffer_size() == 70 * 1024
     assert max(len(frame.body) for frame in end.sent) == MAX_DATA
     assert end.sink.told == ["pause"]
     end.transport.frame(relay_frames.window(1, 20 * 1024))
