@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
     drain = longest_drain(outputs) if arguments.drain is None else arguments.drain
     until_seen(names, servers, timeout_s=arguments.timeout, sleep=time.sleep, clock=time.monotonic)
     console.story(f"{len(servers)} name servers answer it; waiting {ttl} s of TTL and {drain:g} s of drain")
-    time.sleep(ttl + drain)
+    time.sleep(ttl + drain)  # what nobody can be asked: when caches forgot, and when the last stream ended
     # A server that was asked twice may have been two behind one address.
     until_seen(names, servers, timeout_s=arguments.timeout, sleep=time.sleep, clock=time.monotonic)
     answer: dict[str, Any] = {

@@ -24,9 +24,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import ExtensionOID
 
 from runtime.attestation import x509_path
+from runtime.attestation.authority import HEEDED, is_authority
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees.google import protobuf
 from runtime.attestation.x509_path import Certificate
@@ -37,7 +37,6 @@ MAX_SIZE = 32 * 1024  # bytes; Google's are under 10 KiB
 MEASUREMENT_BYTES = 48
 _MAX_BUNDLE = 4  # certificates
 _MIN_RSA_BITS = 2048
-_CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
 _PEM_BLOCK = re.compile(
     rb"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\r\n]{1,8192}-----END CERTIFICATE-----[\r\n]*"
 )
@@ -204,7 +203,7 @@ def _check_one(
         remedy="fetch the endorsement from Google's bucket again",
     )
     findings.require(
-        _is_signer(certificate) if leaf else _is_authority(certificate, below=below),
+        _is_signer(certificate) if leaf else is_authority(certificate, below=below),
         f"launch.authority.{depth}",
         Reason.CHAIN,
         expected=("the flags of a signer" if leaf else "the flags and path length of an authority")
@@ -224,18 +223,6 @@ def _check_one(
     )
 
 
-def _is_authority(certificate: Certificate, *, below: int) -> bool:
-    constraints, usage = certificate.basic_constraints, certificate.key_usage
-    return (
-        constraints is not None
-        and constraints.ca
-        and (constraints.path_length is None or constraints.path_length >= below)
-        and usage is not None
-        and usage.key_cert_sign
-        and certificate.critical <= _CRITICAL
-    )
-
-
 def _is_signer(certificate: Certificate) -> bool:
     constraints, usage = certificate.basic_constraints, certificate.key_usage
     return (
@@ -243,7 +230,7 @@ def _is_signer(certificate: Certificate) -> bool:
         and usage is not None
         and usage.digital_signature
         and not usage.key_cert_sign
-        and certificate.critical <= _CRITICAL
+        and certificate.critical <= HEEDED
     )
 
 

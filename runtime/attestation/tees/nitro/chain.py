@@ -20,15 +20,14 @@ from typing import Literal, TypeGuard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtensionOID
 
 from runtime.attestation import x509_path
+from runtime.attestation.authority import HEEDED, is_authority
 from runtime.attestation.model import Findings, Reason
 from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
 from runtime.errors import MalformedError
 
-_SHAPE = frozenset({ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string})
 _COMMON_NAME = "2.5.4.3"
 _ECDSA = ec.ECDSA(hashes.SHA384())
 _ECDSA_SHA384 = bytes.fromhex("300a06082a8648ce3d040303")  # AlgorithmIdentifier, RFC 5758, section 3.2
@@ -171,16 +170,8 @@ def _check_dates(findings: Findings, role: str, certificate: Certificate, now: i
 
 
 def _is_authority(certificate: Certificate, below: int) -> bool:
-    usage, constraints = certificate.key_usage, certificate.basic_constraints
-    return (
-        _is_p384(certificate.public_key)
-        and usage is not None
-        and usage.key_cert_sign
-        and constraints is not None
-        and constraints.ca
-        and (constraints.path_length is None or constraints.path_length >= below)
-        and certificate.critical == _SHAPE
-    )
+    whole = certificate.critical == HEEDED  # AWS marks both
+    return whole and _is_p384(certificate.public_key) and is_authority(certificate, below=below)
 
 
 def _is_end_entity(certificate: Certificate) -> bool:
@@ -192,7 +183,7 @@ def _is_end_entity(certificate: Certificate) -> bool:
         and not usage.key_cert_sign
         and constraints is not None
         and not constraints.ca
-        and certificate.critical <= _SHAPE
+        and certificate.critical <= HEEDED
     )
 
 

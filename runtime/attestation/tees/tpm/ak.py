@@ -26,9 +26,10 @@ from typing import Literal
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import ExtensionOID, NameOID, SignatureAlgorithmOID
+from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
 from runtime.attestation import der_parts, x509_path
+from runtime.attestation.authority import HEEDED, is_authority
 from runtime.attestation.model import Findings, Reason, Text
 from runtime.attestation.tees.tpm import public
 from runtime.attestation.tees.tpm.public import PublicKey
@@ -41,7 +42,6 @@ Vendor = Literal["microsoft", "google"]
 MAX_PATH = 4  # certificates
 AIK_USAGE = "2.23.133.8.3"  # tcg-kp-AIKCertificate (TCG EK Credential Profile 2.4, section 4)
 _MIN_RSA_BITS = 2048
-_CRITICAL = {ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string}
 _PADDING = padding.PKCS1v15()
 _PKCS1: Mapping[str, hashes.HashAlgorithm] = MappingProxyType(
     {
@@ -215,7 +215,7 @@ def _check_signed(findings: Findings, entry: Certificate, issuer: Certificate, d
 
 def _check_shape(findings: Findings, entry: Certificate, depth: int, *, leaf_usage: bool) -> None:
     findings.require(
-        _is_leaf(entry, aik_usage=leaf_usage) if depth == 0 else _is_authority(entry, below=depth - 1),
+        _is_leaf(entry, aik_usage=leaf_usage) if depth == 0 else is_authority(entry, below=depth - 1),
         f"ak.authority.{depth}",
         Reason.CHAIN,
         expected="the flags, key and extensions of "
@@ -262,21 +262,8 @@ def _is_leaf(entry: Certificate, *, aik_usage: bool) -> bool:
         and usage is not None
         and usage.digital_signature
         and not usage.key_cert_sign
-        and entry.critical <= _CRITICAL
+        and entry.critical <= HEEDED
         and (AIK_USAGE in entry.extended_usage or not aik_usage)
-    )
-
-
-def _is_authority(entry: Certificate, *, below: int) -> bool:
-    """`below`: how many authorities stand between this one and the leaf."""
-    constraints, usage = entry.basic_constraints, entry.key_usage
-    return (
-        constraints is not None
-        and constraints.ca
-        and (constraints.path_length is None or constraints.path_length >= below)
-        and usage is not None
-        and usage.key_cert_sign
-        and entry.critical <= _CRITICAL
     )
 
 
