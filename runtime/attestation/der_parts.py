@@ -28,9 +28,9 @@ def in_der(data: bytes) -> bytes:
         message = "is not one PEM block and nothing else"
         raise ValueError(message)
     inner = text[len(_PEM) : -len(_PEM_END)].translate(None, b"\r\n")
-    der = binascii.a2b_base64(inner, strict_mode=True)
+    der = binascii.a2b_base64(inner)
     if binascii.b2a_base64(der, newline=False) != inner:
-        message = "is base64 with bits left over"
+        message = "is not in base64's one spelling (RFC 4648, sections 3.5 and 4)"
         raise ValueError(message)
     return der
 

@@ -103,7 +103,7 @@ def test_a_list_of_version_1_names_no_version() -> None:
     assert der_parts.list_parts(der) == (tbs, b"\x30\0", b"\x30\2\5\0", b"\5")
 
 
-@pytest.mark.parametrize("length", [0, 100, 200, 300])
+@pytest.mark.parametrize("length", [0, 100, 124, 125, 126, 127, 200, 252, 253, 254, 255, 300])
 def test_the_frame_around_what_is_signed_has_one_spelling(length: int) -> None:
     algorithm, name, signature = b"\x30\3\6\1\x2a", b"\x30\0", bytes(length) + b"\2"
     longer = element(0x30, b"\6\1\x2a" + element(4, bytes(100)))
@@ -159,6 +159,10 @@ def test_text_that_is_none(kind: int, value: bytes) -> None:
         ("2a864886f70d010901", "1.2.840.113549.1.9.1"),
         ("550403", "2.5.4.3"),
         ("883703", "2.999.3"),
+        ("27", "0.39"),
+        ("28", "1.0"),
+        ("78", "2.40"),
+        ("2a818000", "1.2.16384"),
     ],
 )
 def test_object_identifiers(oid: str, spelt: str) -> None:
@@ -180,11 +184,14 @@ def test_a_pem_block_is_what_it_holds() -> None:
         (begin + text + end + begin + text + end, "one PEM block"),
         (begin + text + end + b"\nmore", "one PEM block"),
         (begin + text, "one PEM block"),
-        (begin + b"Proc-Type: 4\n\n" + text + end, "base64"),
-        (begin + text[:8] + b" " + text[8:] + end, "base64"),
-        (begin + text[:9] + end, "number of data characters|padding"),
-        (begin + text + b"AA==" * (text[-1:] == b"=") + b"=" + end, "padding|data"),
-        (begin + b"AB==" + end, "bits left over"),
+        (begin + b"Proc-Type: 4\n\n" + text + end, "one spelling|base64|padding"),
+        (begin + text[:8] + b" " + text[8:] + end, "one spelling|base64|padding"),
+        (begin + text[:9] + end, "number of data characters"),
+        *(
+            (begin + base64.b64encode(der[:size]) + b"=" + end, "one spelling|padding")
+            for size in (300, 301, 302)
+        ),
+        (begin + b"AB==" + end, "one spelling"),
     ):
         with pytest.raises(ValueError, match=why):
             der_parts.in_der(wrong)

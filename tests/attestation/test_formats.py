@@ -25,6 +25,16 @@ def test_codes_names_and_parts_are_those_of_the_protocol() -> None:
     }
 
 
+def test_sizes_are_those_of_the_protocol() -> None:
+    rows = re.findall(r"^\| (`.+`) \| ([\d,]+) \|$", PROTOCOL.read_text("utf-8"), re.MULTILINE)
+    written = {
+        name: int(most.replace(",", "")) for names, most in rows for name in re.findall("`(.+?)`", names)
+    }
+    sizes = [known.parts | known.endorsements for known in FORMATS.values()]
+    assert written == {name: most for known in sizes for name, most in known.items()}
+    assert all(most == written[name] for known in sizes for name, most in known.items())
+
+
 def test_the_largest_parts_fit_into_one_message() -> None:
     for known in FORMATS.values():
         assert sum(known.parts.values()) < model.MAX_EVIDENCE_SIZE

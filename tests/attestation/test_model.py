@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -62,6 +63,21 @@ def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
 def test_other_spellings_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):
         model.decode(data)
+
+
+PLACES = [
+    (WIRE.replace(b"\x07sev-snp", b"\x00"), "name that is empty", 4),
+    (WIRE.replace(b"\x02\x03vek", b"\x02\x03vex"), "the unknown endorsement 'vex'", None),
+    (WIRE.replace(b"\x01\x0asnp_report", b"\x01\x0asnp_repork"), "the unknown part 'snp_repork'", None),
+    (WIRE.replace(b"CTE1", b"CTE2"), "CTE1", 0),
+]
+
+
+@pytest.mark.parametrize(("data", "words", "offset"), PLACES)
+def test_what_is_malformed_is_named_with_its_place(data: bytes, words: str, offset: int | None) -> None:
+    with pytest.raises(MalformedError, match=words) as caught:
+        model.decode(data)
+    assert caught.value.offset == offset
 
 
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: WIRE[:12] + tail)))
@@ -151,3 +167,15 @@ def test_items_that_are_each_in_bounds_may_be_too_much_together() -> None:
     )
     with pytest.raises(MalformedError, match="want at most 262144"):
         model.encode(full)
+    # One byte less than too much is a message.
+    fixed = {"td_quote": bytes(32 * 1024), "ccel": bytes(128 * 1024)}
+    rest = {name: b"R" for name in known.parts if name not in fixed}
+    empty = Evidence(format="gcp-tdx", parts=fixed | rest, endorsements={"event_log": b"L"})
+    left = model.MAX_EVIDENCE_SIZE - len(model.encode(empty)) + 1
+    largest = replace(empty, endorsements={"event_log": bytes(left)})
+    data = model.encode(largest)
+    assert (len(data), model.decode(data)) == (262144, largest)
+    with pytest.raises(MalformedError, match="is 262145 bytes, want at most 262144"):
+        model.encode(replace(empty, endorsements={"event_log": bytes(left + 1)}))
+    with pytest.raises(MalformedError, match="is 262145 bytes, want at most 262144"):
+        model.decode(data + b"\0")

@@ -36,6 +36,7 @@ _OPTIONS = (
     *("-q", "-x", "--no-header", "-W", "ignore::pytest.PytestAssertRewriteWarning"),  # loaded before the fork
     *(part for plugin in _PLUGINS for part in ("-p", plugin)),
 )
+_SHOWN = 1 << 16  # bytes of what tests print that fail as they are
 _MEMORY = 3 << 30  # bytes of addresses: a mutant that grows without end is noticed
 _LEAST_S, _TIMES = 10.0, 8.0  # a mutant may take so many times what the module's tests take
 
@@ -104,6 +105,7 @@ class Nursery:
         self.source = module.read_text("utf-8")
         self.keys = Keys()
         self.limit_s = 300.0
+        self.said = os.memfd_create("said")  # what the last fork printed
 
     def prepare(self) -> bool:
         """Load what every fork would, and learn how long the tests take. False: they fail as it is."""
@@ -127,6 +129,8 @@ class Nursery:
 
     def run(self, source: str, tell: int | None = None) -> str:
         """Return `passed`, `failed` or `hung`; write to `tell` what the tests loaded."""
+        os.ftruncate(self.said, 0)
+        os.lseek(self.said, 0, os.SEEK_SET)
         child = os.fork()
         if child == 0:
             self._child(source, tell)
@@ -147,9 +151,9 @@ class Nursery:
         try:
             os.setsid()
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-            silence = os.open(os.devnull, os.O_RDWR)
-            for number in (0, 1, 2):
-                os.dup2(silence, number)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for number in (1, 2):
+                os.dup2(self.said, number)
             if tell is not None:
                 rsa.generate_private_key = self.keys.get
             swap = Swap(self.name, source, self.path)
@@ -181,6 +185,8 @@ def main() -> int:
     """Answer `ready` or `unfit`, then one word for each line."""
     nursery = Nursery(Path(sys.argv[1]), sys.argv[2:])
     good = nursery.prepare()
+    if not good:
+        sys.stderr.buffer.write(os.pread(nursery.said, _SHOWN, 0))
     print("ready" if good else "unfit", flush=True)
     if good:
         for line in sys.stdin:

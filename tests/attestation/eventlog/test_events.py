@@ -57,7 +57,8 @@ def test_fill_behind_the_last_event(fill: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "fill", [b"\xff" * 40 + b"x", bytes(40) + b"x" + bytes(40), b"\xff\xff\xff\xff" + bytes(9)]
+    "fill",
+    [b"\xff" * 40 + b"x", bytes(40) + b"x" + bytes(40), b"\xff\xff\xff\xff" + bytes(9), bytes(12) + b"x"],
 )
 def test_something_behind_the_fill(fill: bytes) -> None:
     with pytest.raises(MalformedError, match="behind the last event") as caught:
@@ -101,6 +102,52 @@ def test_refusals_name_the_field_and_the_place(data: bytes, offset: int | None, 
     assert offset is None or caught.value.offset == offset
 
 
+def test_what_is_as_large_as_may_be() -> None:
+    largest = record(1, 4, bytes(64 * 1024))
+    data = log(*[largest] * 15)
+    found = parse(data + bytes(1024 * 1024 - len(data)), padded=True)
+    assert (len(found.events), len(found.events[-1].data)) == (16, 65536)
+    with pytest.raises(MalformedError, match="is 1048577 bytes, want at most 1048576"):
+        parse(data + bytes(1024 * 1024 - len(data) + 1), padded=True)
+
+
+# TCG PFP 1.06, table 27
+TYPES = {
+    0x0: "EV_PREBOOT_CERT",
+    0x1: "EV_POST_CODE",
+    0x3: "EV_NO_ACTION",
+    0x4: "EV_SEPARATOR",
+    0x5: "EV_ACTION",
+    0x6: "EV_EVENT_TAG",
+    0x7: "EV_S_CRTM_CONTENTS",
+    0x8: "EV_S_CRTM_VERSION",
+    0xA: "EV_PLATFORM_CONFIG_FLAGS",
+    0xB: "EV_TABLE_OF_DEVICES",
+    0xC: "EV_COMPACT_HASH",
+    0xD: "EV_IPL",
+    0x11: "EV_NONHOST_INFO",
+    0x80000001: "EV_EFI_VARIABLE_DRIVER_CONFIG",
+    0x80000002: "EV_EFI_VARIABLE_BOOT",
+    0x80000003: "EV_EFI_BOOT_SERVICES_APPLICATION",
+    0x80000004: "EV_EFI_BOOT_SERVICES_DRIVER",
+    0x80000005: "EV_EFI_RUNTIME_SERVICES_DRIVER",
+    0x80000006: "EV_EFI_GPT_EVENT",
+    0x80000007: "EV_EFI_ACTION",
+    0x80000008: "EV_EFI_PLATFORM_FIRMWARE_BLOB",
+    0x80000009: "EV_EFI_HANDOFF_TABLES",
+    0x8000000A: "EV_EFI_PLATFORM_FIRMWARE_BLOB2",
+    0x8000000B: "EV_EFI_HANDOFF_TABLES2",
+    0x8000000C: "EV_EFI_VARIABLE_BOOT2",
+    0x800000E0: "EV_EFI_VARIABLE_AUTHORITY",
+}
+
+
+def test_types_and_algorithms_have_the_standards_numbers() -> None:
+    assert {entry.value: entry.name for entry in EventType} == TYPES
+    # TPM 2.0 Part 2, table 9, and the hashes' own sizes
+    assert dict(events.DIGEST_BYTES) == {0x4: 20, 0xB: 32, 0xC: 48, 0xD: 64, 0x12: 32}
+
+
 def test_a_digest_twice() -> None:
     twice = record(1, 4, b"", banks=(SHA384, SHA384))
     with pytest.raises(MalformedError, match="each of the Spec ID event once"):
@@ -121,6 +168,8 @@ def test_the_old_format() -> None:
     assert found.events[0].digests[SHA1] == events.hash_of(SHA1, b"version")
     with pytest.raises(MalformedError, match="event needs 7 bytes"):
         events.parse_sha1(sha1_record(0, 8, b"version")[:-1], "log")
+    with pytest.raises(MalformedError, match="eventSize needs 4 bytes, 0 are left"):
+        events.parse_sha1(data + bytes(28), "log")  # no fill, if it were padded
     assert not events.is_crypto_agile(data)
     assert events.is_crypto_agile(GOOD)
 

@@ -139,6 +139,19 @@ def test_the_events_of_a_log_that_explains_its_registers() -> None:
     assert not failed(LOG, bank=SHA1)
 
 
+def test_what_only_informs_is_not_proven() -> None:
+    log = tcg.parse(crypto_agile(both(14, NO_ACTION, b"story"), both(14, IPL, b"settings")))
+    proven = tcg.explain(Findings(), log, SHA256, tcg.replay(log, SHA256), frozenset({14}))
+    assert [event.data for event in proven] == [b"settings"]
+
+
+@pytest.mark.parametrize("register", range(9))
+def test_registers_of_the_firmware_are_0_to_7(register: int) -> None:
+    log, findings = tcg.parse(crypto_agile(both(register, IPL, b"x"))), Findings()
+    tcg.explain(findings, log, SHA256, tcg.replay(log, SHA256), frozenset({register}))
+    assert [check.id for check in findings.failed()] == ["log.separator"] * (register < 8)
+
+
 def test_a_register_that_was_not_quoted_is_not_explained() -> None:
     assert failed(LOG, REGISTERS | {9}) == {"log.replay.9": Reason.MEASUREMENT}
 
@@ -189,6 +202,11 @@ def test_the_digest_of_a_variable_is_that_of_its_content_or_of_all_of_it() -> No
     for broken in (data[:20], data + b"\0", data[:-1], struct.pack("<16sQQ", b"", 2000, 0) + bytes(4000)):
         assert not one(broken, BOOT)
         assert one(broken, BOOT, content)
+    # Names have 1,024 characters at most, and a variable may be empty.
+    for name, right in ((1024, True), (1025, False)):
+        data = struct.pack("<16sQQ", b"", name, 7) + bytes(2 * name) + b"content"
+        assert one(data, BOOT, content) is not right
+    assert not one(struct.pack("<16sQQ", b"", 0, 0), BOOT, sha256(b"").digest())
     # A variable that says it is shorter than it is has no content.
     assert one(struct.pack("<16sQQ", b"", 0, 3) + b"content", BOOT, content)
 
