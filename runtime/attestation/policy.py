@@ -54,7 +54,7 @@ def appraise(claims: MachineClaims, subject: Subject, document: FleetDocument, n
         image=None if booted.image is None else booted.image.id,
         instance=member_policy.machine_name(claims).value,
         statements=statements.statements(claims, subject, booted, doubted),
-        not_proven=statements.not_proven(claims, document, booted, grade, doubted),
+        not_proven=statements.not_proven(claims, booted, grade, doubted),
         waivers=applied,
         warnings=statements.warnings(claims, document, values, booted, now),
         evidence_sha256=sha256(subject.evidence).digest(),

@@ -30,7 +30,7 @@ def test_sizes_are_those_of_the_protocol() -> None:
     written = {
         name: int(most.replace(",", "")) for names, most in rows for name in re.findall("`(.+?)`", names)
     }
-    sizes = [known.parts | known.endorsements for known in FORMATS.values()]
+    sizes = [{**known.parts, **known.endorsements} for known in FORMATS.values()]
     assert written == {name: most for known in sizes for name, most in known.items()}
     assert all(most == written[name] for known in sizes for name, most in known.items())
 
