@@ -86,7 +86,7 @@ def parse(data: bytes) -> HclReport:
         raise MalformedError(_WHAT, f"is {len(data)} bytes, want at most {MAX_HCL_SIZE}")
     request_at = _HEADER.size + TEE_REPORT_BYTES
     start = request_at + _REQUEST.size
-    if len(data) < start:
+    if len(data) <= start:
         raise MalformedError(_WHAT, f"is {len(data)} bytes, want more than {start}")
     magic, version, used, request, status, reserved = _HEADER.unpack_from(data)
     if magic != b"HCLA":

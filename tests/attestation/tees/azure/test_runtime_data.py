@@ -36,6 +36,13 @@ def test_other_members_of_the_machine_are_passed_over() -> None:
     assert found.vm_unique_id == azure.VM_UNIQUE_ID
 
 
+def test_8_kib_are_the_most() -> None:
+    data = azure.runtime_json()
+    assert runtime_data.parse(data.ljust(8192)).keys == ("HCLAkPub", "HCLEkPub")
+    with pytest.raises(MalformedError, match="8193"):
+        runtime_data.parse(data.ljust(8193))
+
+
 def machine(**changes: Any) -> dict[str, Any]:
     return {"vm-configuration": MACHINE | changes}
 
