@@ -68,3 +68,11 @@ def test_a_log_is_optional_and_has_to_agree(platforms: Mapping[str, FakeMachine]
     assert appraise(platforms[form], endorsements={"event_log": None}).image == "test-image"
     moved = document(platforms[form], measurements={"pcr11_sha384": "01" * 48})
     assert "log.replay.11" in refused(platforms[form], moved, registers={11: b"\x01" * 48})
+
+
+@pytest.mark.parametrize("form", [AWS, ALONE])
+@pytest.mark.parametrize("carried", [None, b"", BINDER[:-1], BINDER + b"\0"])
+def test_a_document_that_carries_no_binder_is_refused(
+    platforms: Mapping[str, FakeMachine], form: str, carried: bytes | None
+) -> None:
+    assert "binding.nitro_user_data" in refused(platforms[form], nitro={"user_data": carried})
