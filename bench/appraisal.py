@@ -19,7 +19,7 @@ import dcap_qvl  # type: ignore[import-untyped]  # ships no types
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.tees.nitro import chain
 from tests.corpus import azure, cases, nitro, snp, tdx
 from tests.corpus.cases import Case
@@ -28,7 +28,7 @@ ROUNDS = 200
 PEER = "dcap-qvl"
 _WARM = 5
 _MESSAGE = bytes(1000)
-_FORGETFUL: tuple[ModuleType, ...] = (x509_path, chain)
+_FORGETFUL: tuple[ModuleType, ...] = (certificates, chain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

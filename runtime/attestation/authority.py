@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptography.x509.oid import ExtensionOID
 
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.certificates import Certificate
 
 # The extensions that are looked at; a critical one besides would go unheeded (RFC 5280, section 4.2).
 HEEDED = frozenset({ExtensionOID.KEY_USAGE.dotted_string, ExtensionOID.BASIC_CONSTRAINTS.dotted_string})

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from runtime.attestation.model import AppliedWaiver, AttestationResult, Check, EvidenceRefusedError
+from runtime.attestation.findings import Check, EvidenceRefusedError
+from runtime.attestation.result import AppliedWaiver, AttestationResult
 from runtime.documents import times
 from runtime.errors import MalformedError, TunnelError
 

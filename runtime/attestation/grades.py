@@ -14,8 +14,8 @@ N is left: any firmware at all can show the registers of our image.
 
 from __future__ import annotations
 
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.image_policy import Booted
-from runtime.attestation.model import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.documents.fleet import GRADES, FleetDocument, Grade, Role
 

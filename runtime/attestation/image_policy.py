@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.attestation.tees.composites.claims import BootRegisters
 from runtime.attestation.tees.tdx.verify import TdxClaims

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.attestation.model import Claims, Tcb
+from runtime.attestation.snp_claims import Claims, Tcb
 from runtime.attestation.tees.snp.report import PLATFORM_BITS
 from runtime.documents.reference_values import SnpProduct
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from hmac import compare_digest
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.documents import settings
 from runtime.documents.fleet import FleetDocument, Member, Role

@@ -6,7 +6,7 @@ A part without Reference Values is a refusal: the schema ties both together, and
 from __future__ import annotations
 
 from runtime.attestation import snp_policy, tdx_policy
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees import MachineClaims
 from runtime.attestation.tees.azure.overlay import ParavisorClaims
 from runtime.attestation.tees.nitro.verify import NitroClaims

@@ -23,8 +23,9 @@ from runtime.attestation import (
     statements,
     waivers,
 )
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.member_policy import Subject
-from runtime.attestation.model import AttestationResult, Findings, Reason
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import MachineClaims
 from runtime.documents.fleet import FleetDocument
 from runtime.documents.reference_values import FormatValues

@@ -6,7 +6,7 @@ certificates that the vendors publish, equal in at least two independent public 
 
 from __future__ import annotations
 
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT
 from runtime.attestation.tees.nitro import HARDWARE_ROOTS as NITRO_ROOTS

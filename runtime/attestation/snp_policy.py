@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runtime.attestation import known_weak
-from runtime.attestation.model import Claims, Findings, Reason, Tcb
+from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.snp_claims import Claims, Tcb
 from runtime.attestation.tees.snp import report
 from runtime.documents.reference_values import SnpProductFloor, SnpReferenceValues
 

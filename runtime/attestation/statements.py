@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from runtime.attestation import grades, known_weak, tdx_policy
 from runtime.attestation.image_policy import Booted
 from runtime.attestation.member_policy import Subject, machine_name
-from runtime.attestation.model import Statement
+from runtime.attestation.result import Statement
 from runtime.attestation.tees import MachineClaims
 from runtime.documents import times, weaknesses
 from runtime.documents.fleet import GRADES, FleetDocument, Grade

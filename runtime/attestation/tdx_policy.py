@@ -6,7 +6,7 @@ The demands themselves are in `tees.tdx.rules`; here the fleet document's words 
 
 from __future__ import annotations
 
-from runtime.attestation.model import Findings
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees.tdx import rules
 from runtime.attestation.tees.tdx.rules import TdxRules
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus

@@ -18,10 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from runtime.attestation import model, policy
+from runtime.attestation import policy, wire
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.member_policy import Subject
-from runtime.attestation.model import AttestationResult, Evidence, Findings, Reason
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import TEES, Root
+from runtime.attestation.wire import Evidence
 from runtime.documents import fleet, times
 from runtime.documents.fleet import FleetDocument, Member, Role
 from runtime.errors import DocumentError, MalformedError
@@ -52,7 +54,7 @@ def appraise(request: AppraisalRequest) -> AttestationResult:
     except DocumentError as error:
         raise MalformedError(fleet.WHAT, str(error)) from error
     member = find_member(document, request.settings_digest, request.role, request.now)  # 2
-    evidence = model.decode(request.evidence)  # 3
+    evidence = wire.decode(request.evidence)  # 3
     _check_accepted(document, evidence)
     claims = TEES[evidence.format].verify(evidence, request.binder, request.roots, request.now)  # 4
     subject = Subject(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.attestation.model import AppliedWaiver, Check, EvidenceRefusedError
+from runtime.attestation.findings import Check, EvidenceRefusedError
+from runtime.attestation.result import AppliedWaiver
 from runtime.documents.fleet import Member, Waiver
 from runtime.documents.waivable import WAIVABLE
 

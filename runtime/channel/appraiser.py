@@ -21,7 +21,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol
 
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.deadline import deadline
 from runtime.crowd import place_of

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.attestation import model, verifier
-from runtime.attestation.model import AttestationResult
+from runtime.attestation import verifier, wire
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel import owner_proof
@@ -193,7 +193,7 @@ class _MemberPart:
 
     async def prove(self, binder: bytes) -> bytes:
         async with deadline(self._party.limits, "collect_s", "the platform gave no evidence"):
-            return model.encode(await self._party.attester.collect(binder))
+            return wire.encode(await self._party.attester.collect(binder))
 
     async def judge(self, step: Appraise | CheckOwner) -> None:
         if isinstance(step, CheckOwner):

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.channel import exchange
 from runtime.channel.control_channel import ControlChannel
 from runtime.channel.deadline import deadline

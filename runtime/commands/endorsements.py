@@ -19,7 +19,7 @@ from runtime.attestation.endorsements.bundle import Bundle
 from runtime.attestation.endorsements.endorser import Endorser, Shortfall, Sources
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.endorsements.web import Web
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.documents import times

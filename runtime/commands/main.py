@@ -24,7 +24,7 @@ from runtime.attestation.endorsements.cache import Cache
 from runtime.attestation.endorsements.endorser import EndorsedAttester, Endorser
 from runtime.attestation.endorsements.published import PublishedBundle
 from runtime.attestation.endorsements.web import HttpWeb
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.clock import TrustedClock
 from runtime.commands import config_check, endorsements, member, status, verify

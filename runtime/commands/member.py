@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from runtime import config
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester import Attester
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.appraiser import ProcessAppraiser
@@ -103,7 +103,7 @@ async def appraise_self(party: Party, settings: Settings) -> AttestationResult:
     binder = tunnel_name.endpoint_bound(
         spki=party.key.spki, nonce=nonce, settings_digest=settings.digest
     ).binder
-    evidence = model.encode(await party.attester.collect(binder))
+    evidence = wire.encode(await party.attester.collect(binder))
     return await party.appraiser.appraise(
         AppraisalRequest(
             evidence=evidence,

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from runtime import config
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import BootKey

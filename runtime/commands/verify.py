@@ -22,7 +22,7 @@ from cryptography import x509
 
 from runtime import config
 from runtime.attestation import explanation, verifier
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of

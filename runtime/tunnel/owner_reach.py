@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.control_channel import ControlChannel

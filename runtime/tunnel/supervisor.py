@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial, reduce
 
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.deadline import deadline

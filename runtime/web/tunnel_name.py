@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from runtime.attestation import binding, model
+from runtime.attestation import binding, wire
 from runtime.attestation.attester import Attester
 from runtime.channel.boot_key import BootKey
 from runtime.channel.bound import Bound
@@ -76,7 +76,7 @@ def application(
             asking -= 1
         return web.json_response(
             {
-                "evidence": base64.b64encode(model.encode(collected)).decode(),
+                "evidence": base64.b64encode(wire.encode(collected)).decode(),
                 "settings_sha256": settings_digest.hex(),
                 "nonce": nonce.hex(),
             }

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from runtime.attestation.model import Findings
+from runtime.attestation.findings import Findings
 
 ROOM = Path(__file__).resolve().parents[2] / "runtime" / "attestation"
 _ID = re.compile(r"[a-z][a-z0-9_-]*(?:\.[a-z0-9_*]+)+")

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from runtime.attestation.binding import tied_qualifying
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
 from tests.attestation.vector import Make
 from tests.fakes import amd_certificates, measured_boot, nitro, snp_report
 from tests.fakes.amd import FakeAmd

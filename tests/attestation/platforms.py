@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.attestation import model, verifier
-from runtime.attestation.model import AttestationResult, Check, EvidenceRefusedError
+from runtime.attestation import verifier, wire
+from runtime.attestation.findings import Check, EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.tees import TEES, MachineClaims, Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents import fleet as documents
@@ -67,7 +68,7 @@ def appraise(
     """Appraise evidence made with `options` for BINDER and SETTINGS against `fleet`."""
     return verifier.appraise(
         AppraisalRequest(
-            evidence=model.encode(machine.evidence(**options)),
+            evidence=wire.encode(machine.evidence(**options)),
             binder=binder,
             settings_digest=settings_digest,
             role=role,
@@ -101,4 +102,4 @@ def read(fleet: Mapping[str, Any]) -> FleetDocument:
 
 def encoded(machine: FakeMachine, options: Mapping[str, Any]) -> bytes:
     """Return evidence made with `options`, as it travels."""
-    return model.encode(machine.evidence(**dict(options)))
+    return wire.encode(machine.evidence(**dict(options)))

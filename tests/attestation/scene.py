@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256, sha512
 from typing import Any
 
-from runtime.attestation import model, verifier
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError, TrustRoot
+from runtime.attestation import verifier, wire
+from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents.fleet import Role
 from tests.fakes import fleets
@@ -36,12 +38,12 @@ class Scene:
     settings_digest: bytes = SETTINGS
     now: int = NOW
 
-    def evidence(self) -> model.Evidence:
+    def evidence(self) -> wire.Evidence:
         right: dict[str, Any] = {"report_data": BINDER, "measurement": MEASUREMENT, "host_data": SETTINGS}
         made = self.chip.evidence(**(right | dict(self.fields)))
         merged = dict(made.endorsements) | dict(self.endorsements)
         kept = {name: value for name, value in merged.items() if value is not None}
-        return model.Evidence(format="sev-snp", parts=made.parts, endorsements=kept)
+        return wire.Evidence(format="sev-snp", parts=made.parts, endorsements=kept)
 
     def payload(self) -> bytes:
         about: dict[str, Any] = {
@@ -57,7 +59,7 @@ class Scene:
 
     def request(self, evidence: bytes | None = None) -> AppraisalRequest:
         return AppraisalRequest(
-            evidence=model.encode(self.evidence()) if evidence is None else evidence,
+            evidence=wire.encode(self.evidence()) if evidence is None else evidence,
             binder=self.binder,
             settings_digest=self.settings_digest,
             role=self.role,

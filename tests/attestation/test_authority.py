@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 from cryptography import x509
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.authority import HEEDED, is_authority
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.certificates import Certificate
 from tests.fakes import tpm, tpm_certificates
 
 
 @pytest.fixture(scope="module")
 def authority() -> Certificate:
-    return x509_path.load(tpm_certificates.azure(tpm.rsa_key("ak").public_key()).ders()[1], "authority")
+    return certificates.load(tpm_certificates.azure(tpm.rsa_key("ak").public_key()).ders()[1], "authority")
 
 
 def usage(*, signs: bool) -> x509.KeyUsage:

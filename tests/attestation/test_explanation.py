@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import explanation
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.documents import schema, strict_json
 from runtime.errors import MalformedError, TunnelError, UnreachableError, UnsupportedTeeError, UsageError
 from tests.attestation.platforms import appraise, as_hardware, document

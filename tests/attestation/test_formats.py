@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from runtime.attestation import formats, model
+from runtime.attestation import formats, wire
 from runtime.attestation.formats import FORMATS
 
 PROTOCOL = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
@@ -37,7 +37,7 @@ def test_sizes_are_those_of_the_protocol() -> None:
 
 def test_the_largest_parts_fit_into_one_message() -> None:
     for known in FORMATS.values():
-        assert sum(known.parts.values()) < model.MAX_EVIDENCE_SIZE
+        assert sum(known.parts.values()) < wire.MAX_EVIDENCE_SIZE
         assert not set(known.parts) & set(known.endorsements)
 
 

@@ -28,11 +28,12 @@ from cryptography.x509 import (
 )
 from cryptography.x509.oid import NameOID
 
-from runtime.attestation import model, verifier
+from runtime.attestation import verifier, wire
 from runtime.attestation.eventlog import events
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import MAX_EVIDENCE_SIZE, Evidence, EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.attestation.wire import MAX_EVIDENCE_SIZE, Evidence
 from runtime.documents import strict_json
 from runtime.errors import MalformedError
 from tests.attestation.scene import Scene
@@ -97,7 +98,7 @@ def fitted(evidence: Evidence) -> bytes:
         if value := value[: max(0, left)]:
             kept[name] = value
             left -= len(value)
-    return model.encode(replace(evidence, endorsements=kept))
+    return wire.encode(replace(evidence, endorsements=kept))
 
 
 def cost(request: AppraisalRequest) -> tuple[float, int]:
@@ -137,7 +138,7 @@ def requests(platforms: Mapping[str, FakeMachine], scene: Callable[..., Scene]) 
         evidence = machine.evidence()
         found[name] = (
             AppraisalRequest(
-                evidence=model.encode(evidence),
+                evidence=wire.encode(evidence),
                 binder=BINDER,
                 settings_digest=SETTINGS,
                 role="client",

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from runtime.attestation import image_policy
+from runtime.attestation.findings import Check, Findings
 from runtime.attestation.image_policy import Booted
-from runtime.attestation.model import Check, Findings
 from runtime.attestation.tees import TEES, MachineClaims
 from runtime.documents import fleet as fleets
 from runtime.documents import times

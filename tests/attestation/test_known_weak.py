@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import known_weak
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.snp import SnpTee
 from runtime.documents import weaknesses
 from tests.attestation.scene import Scene

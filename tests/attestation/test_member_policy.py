@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from runtime.attestation import member_policy
+from runtime.attestation.findings import Findings
 from runtime.attestation.member_policy import MachineName, Subject
-from runtime.attestation.model import Findings
 from runtime.attestation.tees import MachineClaims
 from runtime.documents import settings
 from runtime.documents.fleet import Instance

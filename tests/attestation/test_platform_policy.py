@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import platform_policy
-from runtime.attestation.model import Findings
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees import TEES
 from runtime.documents import fleet as documents
 from runtime.documents import strict_json

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from runtime.attestation import policy, statements, verifier
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.member_policy import Subject
-from runtime.attestation.model import EvidenceRefusedError, TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.attestation.tees import TEES
 from runtime.documents import fleet as documents
 from runtime.documents import strict_json, times

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.attestation import snp_policy, verifier
-from runtime.attestation.model import Check, EvidenceRefusedError
+from runtime.attestation.findings import Check, EvidenceRefusedError
 from runtime.attestation.tees import TEES
 from runtime.documents import fleet as documents
 from runtime.documents import times

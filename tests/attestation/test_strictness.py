@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import verifier
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents import strict_json, times
 from runtime.errors import MalformedError

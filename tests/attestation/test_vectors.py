@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import verifier
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.documents import strict_json
 from runtime.errors import MalformedError

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation import model, verifier
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation import verifier, wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.documents import fleet, times
 from runtime.errors import MalformedError
@@ -30,7 +30,7 @@ async def test_a_simulated_attester_is_accepted_across_a_process(
     chip = amd.chip("client-1", product)
     attester = SimulatedSnpAttester(chip=chip, measurement=MEASUREMENT, host_data=SETTINGS)
     assert attester.available()
-    evidence = model.encode(await attester.collect(BINDER))
+    evidence = wire.encode(await attester.collect(BINDER))
     request = scene(chip=chip).request(evidence)
     result = verifier.appraise(pickle.loads(pickle.dumps(request)))  # noqa: S301 - our own object
     assert (result.member, result.grade) == ("client-1", "T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 from runtime.documents import times
 from tests.attestation import parts_tpm as parts
 from tests.attestation.vector import Vector, vector

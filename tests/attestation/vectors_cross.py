@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from runtime.attestation.findings import Reason
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import Reason
 from runtime.documents import times
 from tests.attestation import parts_cross as parts
 from tests.attestation.vector import Vector, vector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 from runtime.attestation.tees.tdx import reasons
 from tests.attestation import parts_tdx as intel
 from tests.attestation import vector_parts as parts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 from tests.attestation import parts_nitro as aws
 from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 from tests.attestation import parts_snp as amd
 from tests.attestation import vector_parts as parts
 from tests.attestation.vector import Vector, vector

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import appraisal
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.tees.nitro import chain
 from tests.corpus import cases
 
@@ -27,7 +27,7 @@ def test_what_was_remembered_is_forgotten_before_each() -> None:
     cases.want()
     appraisal.measure(rounds=1)
     appraisal._forget()
-    assert x509_path.load_authority.cache_info().currsize == 0
+    assert certificates.load_authority.cache_info().currsize == 0
     assert chain._load.cache_info().currsize == 0
 
 

@@ -10,7 +10,8 @@ from hashlib import sha256
 
 from runtime.attestation import verifier
 from runtime.attestation.attester import Attester
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel import session as channel
 from runtime.channel import transport

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attestation import model, verifier
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation import verifier, wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel import appraiser as module
 from runtime.channel.appraiser import ProcessAppraiser
@@ -39,7 +39,7 @@ HERE = "198.51.100.1"
 def request_of_a_member(amd: FakeAmd) -> AppraisalRequest:
     evidence = asyncio.run(parties.attester(amd, "client-1", CLIENT_DIGEST, "Turin").collect(BINDER))
     return AppraisalRequest(
-        evidence=model.encode(evidence),
+        evidence=wire.encode(evidence),
         binder=BINDER,
         settings_digest=CLIENT_DIGEST,
         role="client",

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.attestation.model import Evidence, Reason
+from runtime.attestation.findings import Reason
+from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.boot_key import BootKey

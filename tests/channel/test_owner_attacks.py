@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from runtime.attestation.model import Evidence, EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
+from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.boot_key import BootKey

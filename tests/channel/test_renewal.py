@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import Evidence, EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
+from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.messages import Kind, Message

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.hello import Side

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import findings
 from runtime.attestation.attester.choice import choose
 from runtime.attestation.attester.machine import Machine
 from runtime.attestation.attester.measure import measure_settings
@@ -23,7 +23,7 @@ from runtime.attestation.attester.tpm import registers
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.attester.tpm.device import SocketDevice
 from runtime.attestation.eventlog import events, tcg
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.attestation.tees.composites.qemu import ak_name
 from runtime.attestation.tees.tpm import attest
@@ -207,7 +207,7 @@ async def test_any_other_document_refuses(
     assert not isinstance(client, Session)
     assert not isinstance(server, Session)
     refused = [
-        parties.refused(one) for one in (client, server) if isinstance(one, model.EvidenceRefusedError)
+        parties.refused(one) for one in (client, server) if isinstance(one, findings.EvidenceRefusedError)
     ]
     assert refused, (client, server)
     assert checks <= {check.id for one in refused for check in one.checks}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.endorsements import bundle
 from runtime.attestation.endorsements.contents import Answer
 from runtime.attestation.endorsements.endorser import Sources
@@ -49,7 +49,7 @@ def options(*arguments: str) -> argparse.Namespace:
 def made(amd: FakeAmd, tmp_path: Path) -> tuple[str, str, dict[str, Say]]:
     """A machine's evidence, where the bundle goes, and what is published about it."""
     chip = amd.chip("one", "Genoa")
-    (tmp_path / "evidence").write_bytes(model.encode(machines.snp(chip)))
+    (tmp_path / "evidence").write_bytes(wire.encode(machines.snp(chip)))
     return str(tmp_path / "evidence"), str(tmp_path / "bundle"), endorsers.kds(chip)
 
 
@@ -110,7 +110,7 @@ def test_a_bundle_of_another_machine_is_not_enough(
             options("bundle", "--evidence", evidence, "--out", path), Published(spoiled), NOW, SOURCES
         )
     other = tmp_path / "other"
-    other.write_bytes(model.encode(machines.snp(amd.chip("two", "Genoa"))))
+    other.write_bytes(wire.encode(machines.snp(amd.chip("two", "Genoa"))))
     with pytest.raises(StaleError):
         endorsements.check(options("check", path, "--evidence", str(other)), NOW)
 

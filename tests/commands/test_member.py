@@ -18,7 +18,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runtime.attestation.model import AttestationResult, EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.result import AttestationResult
 from runtime.channel.appraiser import ProcessAppraiser
 from runtime.commands import member, verify
 from runtime.commands.member import Parts

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.commands import owner
 from runtime.documents.fleet import Member
 from runtime.errors import DocumentError, PeerError, TunnelError, UnreachableError, UsageError

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import explanation
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.commands import verify
 from runtime.errors import DocumentError, MalformedError, PeerError, UnreachableError, UsageError

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from runtime.attestation.model import Evidence, EvidenceRefusedError, Findings
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.azure import hcl, overlay, runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
@@ -21,6 +21,7 @@ from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.snp import SnpTee
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import verify as tdx_verify
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 from tests.corpus import cases, tpm
 from tests.corpus import snp as snp_cases

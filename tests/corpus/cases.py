@@ -18,9 +18,9 @@ from typing import Any, get_args
 
 import pytest
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import TrustRoot
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation import certificates
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 
@@ -131,10 +131,10 @@ def verdicts(platform: str) -> dict[str, tuple[str, ...]]:
     return {entry["id"]: tuple(entry["verdict"].split(" or ")) for entry in listed}
 
 
-def certificates(data: bytes) -> list[Certificate]:
+def certificates_of(data: bytes) -> list[Certificate]:
     """Read a file of PEM blocks, or one DER certificate."""
     blocks = _PEM.findall(data) or [data]
-    return [x509_path.load(block, "corpus certificate") for block in blocks]
+    return [certificates.load(block, "corpus certificate") for block in blocks]
 
 
 def common_name(certificate: Certificate) -> str:
@@ -177,7 +177,7 @@ def _amd_certificates(path: Path, hashes: dict[str, str]) -> Iterator[Certificat
         if file.suffix not in {".pem", ".der", ".crt", ".cer"}:
             continue
         try:
-            found = certificates(file.read_bytes())
+            found = certificates_of(file.read_bytes())
         except MalformedError:
             continue  # another vendor's root, of a kind that AMD's parser does not read
         if file.name in hashes:

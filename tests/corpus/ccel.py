@@ -10,7 +10,7 @@ from typing import Any
 from runtime.attestation.eventlog import ccel
 from runtime.attestation.eventlog.ccel import CcelReason
 from runtime.attestation.eventlog.events import SHA384, Event
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees.tdx import quote
 from runtime.errors import MalformedError
 from tests.corpus import cases

@@ -11,8 +11,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.nitro import (
     Kind,
     NitroClaims,
@@ -47,7 +47,7 @@ def roots() -> tuple[NitroRoot, ...]:
         NitroRoot(kind="hardware", sha256=sha256(certificate.der).digest())
         for file in sorted((folder / "roots").iterdir())
         if file.suffix in {".pem", ".der", ".crt", ".cer"}
-        for certificate in cases.certificates(file.read_bytes())
+        for certificate in cases.certificates_of(file.read_bytes())
         if common_name(certificate) == ROOT_NAME
     )
 
@@ -244,7 +244,7 @@ def _other_leaf(made: Subject, case: Case) -> Subject:
 
 
 def _expired(made: Subject, _: Case) -> Subject:
-    return replace(made, now=x509_path.load(made.said.certificate, "leaf").not_after + 1)
+    return replace(made, now=certificates.load(made.said.certificate, "leaf").not_after + 1)
 
 
 MUTATIONS: Mapping[str, Change] = {

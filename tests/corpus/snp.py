@@ -10,12 +10,15 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Claims, Evidence, Findings, Reason
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.snp_claims import Claims
 from runtime.attestation.tees.snp import SnpTee, cert_table, report, vek
+from runtime.attestation.tees.snp import path as amd_path
+from runtime.attestation.tees.snp.path import Names, Path
 from runtime.attestation.tees.snp.report import Report
 from runtime.attestation.tees.snp.vek import VekClaims
-from runtime.attestation.x509_path import Certificate, Names, Path
+from runtime.attestation.wire import Evidence
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 from tests.corpus import cases
@@ -70,11 +73,11 @@ def _offered(case: Case, table: bytes | None) -> list[Certificate]:
     files = case.files("certs")
     if table is not None:
         files += [value for name, value in cert_table.parse(table).items() if name != "crl"]
-    return [certificate for data in files for certificate in cases.certificates(data)]
+    return [certificate for data in files for certificate in cases.certificates_of(data)]
 
 
 def _leaf(case: Case, signer: str, offered: list[Certificate]) -> Certificate | None:
-    given = [certificate for data in case.files("vek") for certificate in cases.certificates(data)]
+    given = [certificate for data in case.files("vek") for certificate in cases.certificates_of(data)]
     if given:
         return next((entry for entry in given if common_name(entry) == _LEAF[signer]), given[0])
     return next((entry for entry in offered if common_name(entry) == _LEAF[signer]), None)
@@ -174,8 +177,8 @@ def _chain_valid(made: Subject, product: SnpProduct, signer: str) -> bool:
     middle = f"SEV-{product}" if signer == "vcek" else f"SEV-VLEK-{product}"
     names = Names(root=f"ARK-{product}", intermediate=middle, leaf=_LEAF[signer])
     path = Path(root=made.root, intermediate=made.intermediate, leaf=made.leaf)
-    x509_path.pinned(findings, path.root, cases.anchors().pins)
-    x509_path.check_path(findings, path, names, made.now)
+    amd_path.pinned(findings, path.root, cases.anchors().pins)
+    amd_path.check_path(findings, path, names, made.now)
     return all(check.reason is Reason.EXPIRED for check in findings.failed())
 
 
@@ -249,7 +252,7 @@ def _other_vek(case: Case) -> Subject:
 def _readable(data: bytes) -> list[Certificate]:
     """Read what another platform's case calls a certificate; what AMD's parser cannot read is no donor."""
     try:
-        return cases.certificates(data)
+        return cases.certificates_of(data)
     except MalformedError:
         return []
 

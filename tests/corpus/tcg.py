@@ -10,7 +10,7 @@ from typing import Any
 from runtime.attestation.eventlog import tcg
 from runtime.attestation.eventlog.events import Event
 from runtime.attestation.eventlog.tcg import TcgLog
-from runtime.attestation.model import Findings
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees.tpm import quote, signature
 from runtime.attestation.tees.tpm.pcrs import PcrValues
 from runtime.errors import MalformedError

@@ -12,8 +12,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.tdx import collateral, pck, qe, quote, rules, sgx_extension, verify
 from runtime.attestation.tees.tdx.pck import IntelRoot, PckChain
 from runtime.attestation.tees.tdx.quote import Quote
@@ -21,7 +22,6 @@ from runtime.attestation.tees.tdx.reasons import TdxReason
 from runtime.attestation.tees.tdx.rules import TdxRules
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.attestation.tees.tdx.verify import TdxClaims
-from runtime.attestation.x509_path import Certificate
 from runtime.commands.evidence.examine import strictest
 from runtime.documents import times
 from runtime.errors import MalformedError
@@ -82,7 +82,7 @@ def intel_roots() -> tuple[IntelRoot, ...]:
         if file.suffix not in {".pem", ".der", ".crt", ".cer"}:
             continue
         try:
-            (certificate,) = cases.certificates(file.read_bytes())
+            (certificate,) = cases.certificates_of(file.read_bytes())
         except (MalformedError, ValueError):
             continue  # several certificates, or of a kind that this parser does not read: not Intel's
         if pck.common_name(certificate) == "Intel SGX Root CA":
@@ -298,7 +298,7 @@ def _expired(case: Case) -> Subject:
     made = subject(case)
     parts = collateral.parse(_need_collateral(made))
     ends = [times.parse(json.loads(body)["nextUpdate"]) for body in (parts.tcb_info, parts.qe_identity)]
-    ends += [x509_path.load_crl(crl).next_update for crl in (parts.pck_crl, parts.root_ca_crl)]
+    ends += [certificates.load_crl(crl).next_update for crl in (parts.pck_crl, parts.root_ca_crl)]
     return replace(made, now=min(ends) + int(timedelta(days=1).total_seconds()))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees.azure import hcl, runtime_data
 from runtime.attestation.tees.tpm import public
 from tests.corpus import azure, cases, snp, topics, tpm
@@ -118,7 +118,7 @@ def test_mutation_is_refused(case: Case, mutation: str) -> None:
 @pytest.mark.parametrize("case", CASES, ids=case_id)
 def test_wrong_veks_are_refused(case: Case) -> None:
     for data in case.files("vek_wrong"):
-        (leaf,) = cases.certificates(data)
+        (leaf,) = cases.certificates_of(data)
         assert replace(azure.subject(case), chip=snp.subject(azure.inner(case), leaf)).refused()
 
 

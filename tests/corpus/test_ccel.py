@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.attestation.eventlog import ccel as logs
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from tests.corpus import cases, ccel, topics
 from tests.corpus.cases import Case
 from tests.corpus.tdx import NotApplicable

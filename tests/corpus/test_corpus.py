@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation.model import Claims, EvidenceRefusedError, Reason, decode, encode
+from runtime.attestation.findings import EvidenceRefusedError, Reason
+from runtime.attestation.snp_claims import Claims
 from runtime.attestation.tees.snp import report
+from runtime.attestation.wire import decode, encode
 from runtime.errors import MalformedError
 from tests.corpus import cases, snp, topics
 from tests.corpus.cases import Case
@@ -68,7 +70,7 @@ def test_mutation_is_refused(case: Case, mutation: str) -> None:
 
 @pytest.mark.parametrize(("case", "index"), WRONG, ids=case_id)
 def test_wrong_vek_is_refused(case: Case, index: int) -> None:
-    (leaf,) = cases.certificates(case.files("vek_wrong")[index])
+    (leaf,) = cases.certificates_of(case.files("vek_wrong")[index])
     assert reasons(snp.subject(case, leaf))
 
 

@@ -16,7 +16,7 @@ import dcap_qvl  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import quote, verify
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.errors import MalformedError

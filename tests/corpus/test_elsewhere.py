@@ -77,7 +77,7 @@ def _no_endorsements(about: Changes, _: Path) -> None:
 
 
 def _table(about: Changes, path: Path) -> None:
-    (leaf,) = cases.certificates((path / about["inputs"]["vek"]).read_bytes())
+    (leaf,) = cases.certificates_of((path / about["inputs"]["vek"]).read_bytes())
     entry = struct.Struct("<16sII")
     head = entry.pack(UUID(_GUIDS["vek"]).bytes_le, 2 * entry.size, len(leaf.der)) + bytes(entry.size)
     (path / "table.bin").write_bytes(head + leaf.der)

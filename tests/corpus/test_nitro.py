@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees.nitro import HARDWARE_ROOTS
 from runtime.commands.evidence.examination import Challenge
 from runtime.commands.evidence.examine import examine

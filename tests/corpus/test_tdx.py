@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx.pck import INTEL_ROOT
 from tests.corpus import cases, tdx, topics
 from tests.corpus.cases import Case

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.attestation.eventlog.tcg import parse as parse_log
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tpm import ak, attest, quote
 from runtime.errors import MalformedError
 from tests.corpus import cases, tcg, topics, tpm

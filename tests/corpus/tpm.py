@@ -13,9 +13,9 @@ from typing import Any
 
 from cryptography import x509
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.eventlog import tcg
-from runtime.attestation.model import Check, EvidenceRefusedError, Findings, Reason
+from runtime.attestation.findings import Check, EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.azure import hcl, runtime_data
 from runtime.attestation.tees.tpm import ak, attest, gce, pcrs, public, quote, signature
 from runtime.attestation.tees.tpm.ak import AkRoot, Vendor
@@ -73,7 +73,7 @@ def ak_roots() -> tuple[tuple[AkRoot, ...], tuple[bytes, ...]]:
         if file.suffix not in {".pem", ".der", ".crt", ".cer"}:
             continue
         try:
-            certificate = x509_path.load(file.read_bytes(), "root")
+            certificate = certificates.load(file.read_bytes(), "root")
         except MalformedError:
             continue  # several certificates, or of a kind that is read nowhere here
         for vendor, name in _ROOT_NAMES.items():
@@ -86,10 +86,10 @@ def ak_roots() -> tuple[tuple[AkRoot, ...], tuple[bytes, ...]]:
 
 def ak_path(case: Case) -> tuple[bytes, ...]:
     """Order what the case and `roots/` hold into a path: the first file is the leaf."""
-    offered = [entry for data in case.files("ak_certs") for entry in cases.certificates(data)]
+    offered = [entry for data in case.files("ak_certs") for entry in cases.certificates_of(data)]
     if not offered:
         return ()
-    roots = [x509_path.load(der, "root") for der in ak_roots()[1]]
+    roots = [certificates.load(der, "root") for der in ak_roots()[1]]
     path = [offered[0]]
     while path[-1].subject != path[-1].issuer and len(path) <= ak.MAX_PATH:
         above = next((entry for entry in (*offered, *roots) if entry.subject == path[-1].issuer), None)
@@ -100,7 +100,7 @@ def ak_path(case: Case) -> tuple[bytes, ...]:
 
 
 def vendor_of(path: tuple[bytes, ...]) -> Vendor:
-    last = x509_path.load(path[-1], "root")
+    last = certificates.load(path[-1], "root")
     return "google" if cases.common_name(last).startswith("EK/AK") else "microsoft"
 
 
@@ -118,7 +118,7 @@ def key_of(case: Case, named: str | None) -> PublicKey | None:
         return load_public(data)
     match = re.fullmatch(r"ak_certs\[(\d+)\]", named)
     assert match is not None, f"{case.path}: a key is said to be in {named!r}, where nobody looks"
-    (leaf,) = cases.certificates(case.files("ak_certs")[int(match[1])])
+    (leaf,) = cases.certificates_of(case.files("ak_certs")[int(match[1])])
     return public.accept(leaf.public_key, "AK certificate")
 
 

@@ -22,7 +22,8 @@ from typing import Any, Literal
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from runtime.attestation.model import Evidence, TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
+from runtime.attestation.wire import Evidence
 from runtime.documents.reference_values import SnpProduct
 from tests.fakes import amd_certificates, snp_report
 

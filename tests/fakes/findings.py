@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runtime.attestation.model import Check, Findings, Reason
+from runtime.attestation.findings import Check, Findings, Reason
 
 
 class Everything(Findings):

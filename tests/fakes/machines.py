@@ -12,9 +12,9 @@ from hashlib import sha256, sha512
 from typing import Any
 
 from runtime.attestation.binding import tied_qualifying, tpm_qualifying
-from runtime.attestation.model import Evidence
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.composites import qemu
+from runtime.attestation.wire import Evidence
 from runtime.documents import settings, times
 from tests.fakes import azure, fleets, google, intel, nitro, td_machine, tpm, tpm_certificates
 from tests.fakes.amd import Chip, FakeAmd

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from tests.fakes import fleets
 from tests.fakes.amd import FakeAmd
 from tests.fakes.machines import FakeMachine

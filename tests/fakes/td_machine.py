@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import verify
 from runtime.attestation.tees.tdx.pck import IntelRoot
 from tests.fakes.intel import NOW, FakeIntel, pem, pin

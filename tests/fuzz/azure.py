@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.attestation.model import EvidenceRefusedError, Findings
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.attestation.tees.azure import hcl, overlay, runtime_data
 from runtime.attestation.tees.snp import report
 from runtime.errors import MalformedError

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from runtime.attestation import model
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation import wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees import TEES
 from runtime.errors import MalformedError
 from tests.fakes import intel, machines
@@ -13,7 +13,7 @@ _ROOTLESS = "qemu-tpm"  # a software TPM needs no root: whoever has its key may 
 
 
 def _composite(data: bytes) -> None:
-    evidence = model.decode(data)
+    evidence = wire.decode(data)
     if evidence.format == _ROOTLESS:
         return
     try:
@@ -27,7 +27,7 @@ def _composite(data: bytes) -> None:
 
 def _seeds() -> list[bytes]:
     made = (machines.gcp_tdx(), machines.azure_tdx(), machines.aws_alone())
-    return [model.encode(machine.evidence()) for machine in made]
+    return [wire.encode(machine.evidence()) for machine in made]
 
 
 TARGETS = (

@@ -7,13 +7,13 @@ from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.endorsements import bundle, contents
 from runtime.attestation.endorsements.bundle import Bundle
 from runtime.attestation.endorsements.contents import Answer
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
-from runtime.attestation.model import Evidence
 from runtime.attestation.tees.snp import report as snp_report
+from runtime.attestation.wire import Evidence
 from runtime.documents import strict_json
 from tests.attestation.endorsements import machines
 from tests.fakes import amd_certificates, azure, endorsers, td_machine, tpm
@@ -96,7 +96,7 @@ def _answer(data: bytes) -> None:
     assert set(found.endorsements) <= set(want.gives)
     assert all(found.endorsements.values())
     if want.source == "amd_kds" and "vek" in found.endorsements:
-        key = x509_path.load(found.endorsements["vek"], "vek").public_key
+        key = certificates.load(found.endorsements["vek"], "vek").public_key
         assert isinstance(key, ec.EllipticCurvePublicKey)
         assert snp_report.signed_by(snp_report.parse(evidence.parts["snp_report"]), key)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runtime.attestation.eventlog import ccel, events, tcg
 from runtime.attestation.eventlog.events import EventType
-from runtime.attestation.model import EvidenceRefusedError, Findings
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.errors import MalformedError
 from tests.fakes import event_log
 from tests.fuzz.target import Target

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.google import launch_endorsement, protobuf
 from runtime.attestation.tees.google.launch_endorsement import GoogleRoot
 from tests.fakes import google

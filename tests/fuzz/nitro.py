@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.nitro import Kind, cbor, chain, document, verify
 from runtime.attestation.tees.nitro.cbor import Item, Tagged
 from runtime.errors import MalformedError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import model
-from runtime.attestation.model import Evidence, EvidenceRefusedError
+from runtime.attestation import wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees import TEES
 from runtime.attestation.tees.snp import report, vek
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 from tests.corpus.cases import PRODUCTS
 from tests.fakes import snp_report
@@ -38,12 +39,12 @@ def _extension(data: bytes) -> None:
 
 
 def _evidence(data: bytes) -> None:
-    evidence = model.decode(data)
-    assert model.encode(evidence) == data
+    evidence = wire.decode(data)
+    assert wire.encode(evidence) == data
 
 
 def _whole(data: bytes) -> None:
-    evidence, tee = model.decode(data), TEES["sev-snp"]
+    evidence, tee = wire.decode(data), TEES["sev-snp"]
     if evidence.format != "sev-snp":
         return
     harmless(tee.endorsements_needed, evidence)
@@ -56,7 +57,7 @@ def _evidence_seeds() -> list[bytes]:
     root, middle, leaf, crl = x509.amd()
     endorsements = {"root": root, "intermediate": middle, "vek": leaf, "crl": crl}
     made = Evidence(format="sev-snp", parts={"snp_report": _report_seeds()[0]}, endorsements=endorsements)
-    return [model.encode(made), b"CTE1\x07sev-snp"]
+    return [wire.encode(made), b"CTE1\x07sev-snp"]
 
 
 TARGETS = (

@@ -8,8 +8,8 @@ from functools import cache
 
 from cryptography.hazmat.primitives import serialization
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation import certificates
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import collateral, pck, qe, quote, sgx_extension, tcb_info, verify
 from runtime.errors import MalformedError
 from tests.fakes import intel
@@ -43,7 +43,7 @@ def _collateral(data: bytes) -> None:
     for chain in (parts.tcb_info_issuer_chain, parts.qe_identity_issuer_chain, parts.pck_crl_issuer_chain):
         harmless(pck.load_chain, chain, 2, "fuzz", {})
     for crl in (parts.pck_crl, parts.root_ca_crl):
-        harmless(x509_path.load_crl, crl)
+        harmless(certificates.load_crl, crl)
 
 
 def _body(data: bytes, name: str) -> None:
@@ -53,8 +53,8 @@ def _body(data: bytes, name: str) -> None:
 
 
 @cache
-def _leaf() -> x509_path.Certificate:
-    return x509_path.load(intel.FakeIntel().pck().public_bytes(serialization.Encoding.DER), "fuzz")
+def _leaf() -> certificates.Certificate:
+    return certificates.load(intel.FakeIntel().pck().public_bytes(serialization.Encoding.DER), "fuzz")
 
 
 def _extension(data: bytes) -> None:

@@ -6,7 +6,7 @@ import json
 
 from cryptography.hazmat.primitives import serialization
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tpm import attest, instance, pcrs, public, quote, signature
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence
 from runtime.documents import strict_json

@@ -10,11 +10,12 @@ from uuid import UUID
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import EvidenceRefusedError, Findings
+from runtime.attestation import certificates
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.attestation.tees.snp import cert_table, vek
+from runtime.attestation.tees.snp import path as amd_path
+from runtime.attestation.tees.snp.path import Names, Path
 from runtime.attestation.tees.tpm import ak
-from runtime.attestation.x509_path import Names, Path
 from runtime.errors import MalformedError
 from tests.corpus.cases import PRODUCTS
 from tests.fakes import amd_certificates, intel_certificates, nitro, tpm, tpm_certificates
@@ -56,7 +57,7 @@ def _crl_seeds() -> list[bytes]:
 
 
 def _vek(data: bytes) -> None:
-    certificate = x509_path.load(data, "fuzz")
+    certificate = certificates.load(data, "fuzz")
     for product in PRODUCTS:
         for signer in ("vcek", "vlek"):
             try:
@@ -68,14 +69,14 @@ def _vek(data: bytes) -> None:
 def _path(data: bytes) -> None:
     root, middle, leaf, crl = split(data, 4)
     path = Path(
-        root=x509_path.load(root, "root"),
-        intermediate=x509_path.load(middle, "intermediate"),
-        leaf=x509_path.load(leaf, "leaf"),
+        root=certificates.load(root, "root"),
+        intermediate=certificates.load(middle, "intermediate"),
+        leaf=certificates.load(leaf, "leaf"),
     )
     findings = Findings()
-    x509_path.pinned(findings, path.root, ())
-    x509_path.check_path(findings, path, _NAMES, _NOW)
-    x509_path.check_revocation(findings, path, x509_path.load_crl(crl), _NOW)
+    amd_path.pinned(findings, path.root, ())
+    amd_path.check_path(findings, path, _NAMES, _NOW)
+    amd_path.check_revocation(findings, path, certificates.load_crl(crl), _NOW)
     findings.settle()
 
 
@@ -113,13 +114,13 @@ _REFUSES = (MalformedError, EvidenceRefusedError)
 TARGETS = (
     Target(
         name="certificate",
-        read=lambda data: x509_path.load(data, "fuzz"),
+        read=lambda data: certificates.load(data, "fuzz"),
         seeds=_certificate_seeds,
         roles=("vek", "certs", "vek_wrong", "ak_certs"),
     ),
-    Target(name="crl", read=x509_path.load_crl, seeds=_crl_seeds),
+    Target(name="crl", read=certificates.load_crl, seeds=_crl_seeds),
     Target(name="vek", read=_vek, seeds=lambda: [amd()[2]], roles=("vek", "vek_wrong")),
-    Target(name="x509_path", read=_path, seeds=lambda: [prefixed(*amd())], max_size=8192, refuses=_REFUSES),
+    Target(name="amd_path", read=_path, seeds=lambda: [prefixed(*amd())], max_size=8192, refuses=_REFUSES),
     Target(name="cert_table", read=_table, seeds=_table_seeds, roles=("cert_table",), max_size=8192),
     Target(name="ak_path", read=_ak_path, seeds=_ak_seeds, max_size=8192, refuses=_REFUSES),
 )

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from runtime import config
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.clock import TrustedClock
 from runtime.commands import main as tunnel
 from runtime.commands import status, verify

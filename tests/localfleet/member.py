@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import event_loop, logs
-from runtime.attestation.model import TrustRoot
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.commands import member
 from runtime.commands.main import read_settings, run_until_done
 from runtime.documents import strict_json

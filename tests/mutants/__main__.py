@@ -40,6 +40,7 @@ DECIDING = (
     "runtime/attestation/waivers.py",
     "runtime/attestation/known_weak.py",
     "runtime/attestation/tees/snp/cert_table.py",
+    "runtime/attestation/tees/snp/path.py",
     "runtime/attestation/tees/snp/report.py",
     "runtime/attestation/tees/snp/vek.py",
     "runtime/attestation/tees/snp/verify.py",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation import verifier
-from runtime.attestation.model import AttestationResult
+from runtime.attestation.result import AttestationResult
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.session import Session
 from runtime.errors import PeerError

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.channel import session as channel
 from runtime.channel.hello import Side
 from runtime.channel.party import Party

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
 from runtime.tunnel.data import Origin

@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 
 from runtime.attestation import verifier
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of

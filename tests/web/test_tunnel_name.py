@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from runtime.attestation import binding, verifier
-from runtime.attestation.model import Evidence, EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.attestation.wire import Evidence
 from runtime.config import EVIDENCE_PATH
 from runtime.errors import UnreachableError
 from runtime.web import tunnel_name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 
 
 class Attester(Protocol):

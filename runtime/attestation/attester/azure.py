@@ -17,9 +17,9 @@ from runtime.attestation.attester.machine import Machine, event_log, tpm_parts
 from runtime.attestation.attester.tpm import nv
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.binding import tpm_qualifying
-from runtime.attestation.model import Evidence
 from runtime.attestation.tees.azure import hcl, runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError, UnreachableError
 
 HCL_REPORT, USER_DATA, AK_CERTIFICATE = 0x01400001, 0x01400002, 0x01C101D0

@@ -15,7 +15,7 @@ from runtime.attestation.attester.tpm import keys, nv, wire
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.attester.tsm import Provider
 from runtime.attestation.binding import tied_qualifying
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError, UnsupportedTeeError
 
 # (template, certificate); a P-256 key is made and signs in a tenth of the time that RSA takes

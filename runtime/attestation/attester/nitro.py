@@ -16,7 +16,7 @@ from runtime.attestation.attester.tpm import keys, nv, session, wire
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.attester.tpm.wire import Code
 from runtime.attestation.binding import tied_qualifying
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 
 AUTH_BYTES = 64  # as long as a digest of the index's nameAlg, SHA-512

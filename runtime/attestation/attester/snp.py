@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.attestation.attester.machine import Machine, table_of
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 
 
 @dataclass(frozen=True, slots=True)

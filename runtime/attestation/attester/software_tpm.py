@@ -12,7 +12,7 @@ from runtime.attestation.attester.machine import Machine, event_log, tpm_parts
 from runtime.attestation.attester.tpm import keys, wire
 from runtime.attestation.attester.tpm.commands import Tpm
 from runtime.attestation.binding import tpm_qualifying
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 
 _FORMAT = "qemu-tpm"
 

@@ -17,14 +17,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.endorsements import wanted
 from runtime.attestation.endorsements.wanted import Want
-from runtime.attestation.model import Evidence
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tdx import collateral
 from runtime.attestation.tees.tdx.collateral import Collateral
+from runtime.attestation.wire import Evidence
 from runtime.documents import strict_json, times
 from runtime.errors import DocumentError, MalformedError
 
@@ -100,7 +100,7 @@ def read(want: Want, body: bytes, evidence: Evidence) -> Content:
     if want.kind == "certificate":
         return _certificate(want, body, evidence)
     if want.kind == "crl":
-        found = x509_path.load_crl(_der(body, b"-----BEGIN X509 CRL"))
+        found = certificates.load_crl(_der(body, b"-----BEGIN X509 CRL"))
         return Content(endorsements={want.gives[0]: body}, fresh_until=found.next_update)
     if want.kind == "chain":
         return _chain(want, body, {})
@@ -121,7 +121,7 @@ def _der(body: bytes, pem: bytes) -> bytes:
 
 def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
     if want.source != "authority":
-        found = x509_path.load(body, "VEK certificate")
+        found = certificates.load(body, "VEK certificate")
         _check_fits(found, evidence)
         return Content(endorsements={"vek": found.der}, fresh_until=found.not_after)
     issuer = wanted.load(body, "authority's certificate")
@@ -133,7 +133,7 @@ def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
     )
     try:
         below.verify_directly_issued_by(issuer)
-    except (*x509_path.READ_ERRORS, InvalidSignature) as error:
+    except (*certificates.READ_ERRORS, InvalidSignature) as error:
         raise MalformedError("authority's certificate", "did not issue the certificate below it") from error
     name = "ak_root" if issuer.subject == issuer.issuer else want.gives[0]
     if name not in want.gives:
@@ -141,7 +141,7 @@ def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
     return Content(endorsements={name: body}, fresh_until=int(issuer.not_valid_after_utc.timestamp()))
 
 
-def _check_fits(found: x509_path.Certificate, evidence: Evidence) -> None:
+def _check_fits(found: certificates.Certificate, evidence: Evidence) -> None:
     """A VEK is wanted for one report, and its key has to have signed that report."""
     raw = evidence.parts.get("snp_report") or hcl.parse(evidence.parts["hcl_report"]).tee_report
     key = found.public_key
@@ -156,7 +156,7 @@ def _chain(want: Want, body: bytes, more: Mapping[str, bytes]) -> Content:
     try:
         pair = x509.load_pem_x509_certificates(body)
         _ = [(found.issuer, found.subject) for found in pair]  # read when they are asked for, and not before
-    except x509_path.READ_ERRORS as error:
+    except certificates.READ_ERRORS as error:
         raise MalformedError(want.key, "is no chain of certificates in PEM") from error
     if len(pair) != 2:
         raise MalformedError(want.key, f"holds {len(pair)} certificates, want 2")
@@ -177,7 +177,7 @@ def _thim(want: Want, body: bytes, evidence: Evidence) -> Content:
         vcek, chain = value["vcekCert"].encode(), value["certificateChain"].encode()
     except (DocumentError, KeyError, TypeError, AttributeError) as error:
         raise MalformedError(want.key, "is no object of vcekCert and certificateChain") from error
-    found = x509_path.load(vcek, "VEK certificate")
+    found = certificates.load(vcek, "VEK certificate")
     _check_fits(found, evidence)
     content = _chain(want, chain, {"vek": found.der})
     until = min(found.not_after, content.fresh_until or found.not_after)
@@ -186,7 +186,10 @@ def _thim(want: Want, body: bytes, evidence: Evidence) -> Content:
 
 def _collateral(body: bytes) -> Content:
     found = collateral.parse(body)
-    ends = [x509_path.load_crl(found.pck_crl).next_update, x509_path.load_crl(found.root_ca_crl).next_update]
+    ends = [
+        certificates.load_crl(found.pck_crl).next_update,
+        certificates.load_crl(found.root_ca_crl).next_update,
+    ]
     for name, text in (("TCB info", found.tcb_info), ("QE identity", found.qe_identity)):
         try:
             ends.append(times.parse(json.loads(text)["nextUpdate"]))

@@ -19,7 +19,7 @@ from runtime.attestation.endorsements.published import PublishedBundle
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.endorsements.web import Web
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.documents import times
 from runtime.errors import MalformedError, UnreachableError
 

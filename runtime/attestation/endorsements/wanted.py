@@ -22,13 +22,13 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Evidence
+from runtime.attestation import certificates
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.snp import SnpTee
 from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tdx import pck, sgx_extension
 from runtime.attestation.tees.tdx import quote as td_quote
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 
 Source = Literal["amd_kds", "azure_thim", "intel_pcs", "google_launch", "authority"]
@@ -160,7 +160,7 @@ def load(data: bytes, what: str) -> x509.Certificate:
         try:
             found = x509.load_der_x509_certificate(data)
             _ = found.extensions, found.subject, found.issuer  # read when they are asked for, and not before
-        except x509_path.READ_ERRORS as error:
+        except certificates.READ_ERRORS as error:
             raise MalformedError(what, f"is no certificate in DER: {error}") from error
         return found
 

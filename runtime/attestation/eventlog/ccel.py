@@ -20,7 +20,7 @@ from typing import cast
 
 from runtime.attestation.eventlog import events
 from runtime.attestation.eventlog.events import SHA384, Event, EventLog
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.errors import MalformedError
 
 RTMR_COUNT = 4

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from runtime.attestation.eventlog import events
 from runtime.attestation.eventlog.events import DIGEST_BYTES, Event, EventType, SpecId
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.errors import MalformedError
 
 REGISTERS = 24  # a PC client's TPM has PCR 0 to 23

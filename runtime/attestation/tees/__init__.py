@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from runtime.attestation.model import EndorsementRef, Evidence
+from runtime.attestation.snp_claims import EndorsementRef
 from runtime.attestation.tees.composites.aws import AwsNitroTpm, AwsSnpNitroTpm
 from runtime.attestation.tees.composites.azure import AzureSnp, AzureTdx
 from runtime.attestation.tees.composites.claims import MachineClaims, Root
 from runtime.attestation.tees.composites.gcp import GcpSnp, GcpTdx
 from runtime.attestation.tees.composites.qemu import QemuTpm
 from runtime.attestation.tees.composites.sev_snp import SevSnp
+from runtime.attestation.wire import Evidence
 
 
 class Tee(Protocol):

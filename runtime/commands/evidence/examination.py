@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import TypeVar
 
-from runtime.attestation.model import Findings, Reason, Statement
+from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.result import Statement
 from runtime.attestation.tees.composites import gather
 
 T = TypeVar("T")

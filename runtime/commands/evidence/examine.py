@@ -16,7 +16,8 @@ from typing import Literal
 
 from runtime.attestation import known_weak
 from runtime.attestation.eventlog import ccel
-from runtime.attestation.model import Claims, Evidence, Reason
+from runtime.attestation.findings import Reason
+from runtime.attestation.snp_claims import Claims
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.azure import hcl, overlay
 from runtime.attestation.tees.composites import azure, gather
@@ -30,6 +31,7 @@ from runtime.attestation.tees.tdx.rules import TdxRules
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.attestation.tees.tpm import attest, public
+from runtime.attestation.wire import Evidence
 from runtime.commands.evidence import examine_tpm, files
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.examine_tpm import Held, Key

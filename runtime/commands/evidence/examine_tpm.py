@@ -13,7 +13,7 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from runtime.attestation.binding import tied_qualifying
-from runtime.attestation.model import Evidence, Findings
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.composites import gather, qemu
 from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters
@@ -21,6 +21,7 @@ from runtime.attestation.tees.tpm import attest, gce, quote, signature
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.instance import GceInstance
 from runtime.attestation.tees.tpm.public import PublicKey
+from runtime.attestation.wire import Evidence
 from runtime.commands.evidence.examination import Examination
 from runtime.documents.settings import Bank
 

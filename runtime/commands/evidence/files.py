@@ -23,10 +23,10 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.binding import Direction, Label
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.channel.bound import Bound
 from runtime.documents import strict_json
 from runtime.errors import DocumentError, MalformedError, UsageError
@@ -60,7 +60,7 @@ def write(collected: Collected) -> bytes:
     bound = collected.bound
     value = {
         "kind": KIND,
-        "evidence": base64.b64encode(model.encode(collected.evidence)).decode(),
+        "evidence": base64.b64encode(wire.encode(collected.evidence)).decode(),
         "nonce": bound.verifier_nonce.hex(),
         "settings_sha256": bound.settings_digest.hex(),
         "spki": base64.b64encode(bound.spki_attester).decode(),
@@ -78,11 +78,11 @@ def write(collected: Collected) -> bytes:
 def read(data: bytes) -> Collected | Evidence:
     """Read a file of `collect`, or bare evidence (CTE1). Raises: MalformedError."""
     if data[:4] == b"CTE1":
-        return model.decode(data)
+        return wire.decode(data)
     try:
         value = strict_json.parse(data, _WHAT, max_size=MAX_FILE_SIZE)
         bound = _bound(value)
-        evidence = model.decode(base64.b64decode(value["evidence"], validate=True))
+        evidence = wire.decode(base64.b64decode(value["evidence"], validate=True))
     except (DocumentError, UsageError, ValueError, TypeError, KeyError) as error:
         raise MalformedError(_WHAT, f"cannot be read: {error}") from error
     return Collected(evidence=evidence, bound=bound)

@@ -15,9 +15,9 @@ import sys
 from hmac import compare_digest
 from typing import Any
 
-from runtime.attestation import model
+from runtime.attestation import wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.member_policy import instance_of, machine_name, settings_register
-from runtime.attestation.model import EvidenceRefusedError
 from runtime.attestation.tees import TEES, MachineClaims, Root
 from runtime.commands import verify
 from runtime.commands.evidence import files
@@ -67,7 +67,7 @@ def _asked(options: argparse.Namespace) -> Collected:
     host, port = verify.address(options.host)
     said = asyncio.run(verify.ask(host, port, options.tunnel_name))
     return Collected(
-        evidence=model.decode(said.evidence),
+        evidence=wire.decode(said.evidence),
         bound=endpoint_bound(spki=said.spki, nonce=said.nonce, settings_digest=said.settings_digest),
     )
 

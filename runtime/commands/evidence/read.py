@@ -12,7 +12,7 @@ import json
 import sys
 from hashlib import sha256
 
-from runtime.attestation import explanation, model
+from runtime.attestation import explanation, wire
 from runtime.attestation.tees import Root
 from runtime.commands import owner
 from runtime.commands.evidence import files
@@ -54,7 +54,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
 def _write(path: str, visit: Visit) -> dict[str, str]:
     """Write what the member showed, and say what was written. Raises: UsageError."""
     shown = visit.shown
-    data = files.write(Collected(evidence=model.decode(shown.evidence), bound=shown.bound))
+    data = files.write(Collected(evidence=wire.decode(shown.evidence), bound=shown.bound))
     files.save(path, data)
     nonce = shown.bound.verifier_nonce.hex()
     return {"path": path, "sha256": sha256(data).hexdigest(), "nonce": nonce}

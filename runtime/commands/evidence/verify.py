@@ -13,11 +13,12 @@ import json
 import sys
 from typing import Any
 
-from runtime.attestation import explanation, model, verifier
+from runtime.attestation import explanation, verifier, wire
 from runtime.attestation.binding import tied_qualifying, tpm_qualifying
-from runtime.attestation.model import Evidence, EvidenceRefusedError, Findings, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
+from runtime.attestation.wire import Evidence
 from runtime.commands.evidence import examine, files
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
@@ -117,7 +118,7 @@ def _appraise(
     )
     result = verifier.appraise(
         AppraisalRequest(
-            evidence=model.encode(evidence),
+            evidence=wire.encode(evidence),
             binder=found.bound.binder,
             settings_digest=found.bound.settings_digest,
             role=options.role,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester import azure as subject
 from runtime.attestation.attester.azure import AzureAttester
 from runtime.attestation.attester.machine import Machine
@@ -60,7 +60,7 @@ async def test_a_renewed_report_and_a_quote_by_the_key_in_it(
     for data in (DATA, OTHER):
         evidence = await one.collect(data)
         assert evidence.format == "azure-snp"
-        assert model.decode(model.encode(evidence)) == evidence
+        assert wire.decode(wire.encode(evidence)) == evidence
         assert evidence.endorsements == {"ak_certificate": certificate.ders()[0]}
         runtime = runtime_data.parse(hcl.parse(evidence.parts["hcl_report"]).runtime_json)
         assert runtime.user_data == data
@@ -83,7 +83,7 @@ async def test_the_host_makes_the_quote_of_a_td(machine: MakeMachine, swtpm_devi
     async with serving(lambda td_report: b"quote of " + td_report) as base:
         evidence = await attester(machine(device=host, metadata=base)).collect(DATA)
     assert evidence.format == "azure-tdx"
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     inner = hcl.parse(evidence.parts["hcl_report"]).tee_report
     assert evidence.parts["td_quote"] == b"quote of " + inner
     assert evidence.endorsements == {}

@@ -6,7 +6,7 @@ from hashlib import sha512
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester import gcp
 from runtime.attestation.attester.gcp import GcpAttester
 from runtime.attestation.attester.tpm.device import SocketDevice
@@ -42,7 +42,7 @@ async def test_the_quote_is_google_s_and_names_the_report(
     assert attester.available()
     evidence = await attester.collect(DATA)
     assert evidence.format == name
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     report = evidence.parts["snp_report" if provider == "sev_guest" else "td_quote"]
     assert report == report_of(DATA)
     assert evidence.endorsements.get("cert_table") == (b"TABLE" if provider == "sev_guest" else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester.nitro import AwsSnpAttester, NitroTpmAttester
 from runtime.attestation.attester.tpm import nv, session
 from runtime.attestation.attester.tpm.commands import Tpm
@@ -45,7 +45,7 @@ async def test_the_document_alone(machine: MakeMachine, host: NitroHost, aws: ni
     assert attester.available()
     evidence = await attester.collect(DATA)
     assert evidence.format == "aws-nitrotpm"
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     said = verify.authenticate(
         evidence.parts["nitrotpm_document"], kind="nitrotpm", roots=aws.roots(), now=nitro.NOW
     )
@@ -59,7 +59,7 @@ async def test_beside_a_report_the_document_names_the_report(machine: MakeMachin
     assert attester.available()
     evidence = await attester.collect(DATA)
     assert evidence.format == "aws-snp-nitrotpm"
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     assert evidence.parts["snp_report"] == b"REPORT"
     assert evidence.endorsements == {"cert_table": b"TABLE"}
     read = document.parse(cose.parse(evidence.parts["nitrotpm_document"]).payload, "nitrotpm")

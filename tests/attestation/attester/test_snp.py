@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester.snp import SnpAttester
 from tests.attestation.attester.conftest import MakeMachine
 from tests.fakes.tsm import FakeTsm
@@ -14,7 +14,7 @@ async def test_report_and_table_become_evidence(machine: MakeMachine) -> None:
     evidence = await SnpAttester(machine(FakeTsm())).collect(DATA)
     assert (evidence.format, evidence.parts) == ("sev-snp", {"snp_report": b"REPORT"})
     assert evidence.endorsements == {"cert_table": b"TABLE"}
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
 
 
 def test_it_needs_the_chip(machine: MakeMachine) -> None:

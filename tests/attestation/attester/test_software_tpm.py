@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester.software_tpm import SoftwareTpmAttester
 from runtime.attestation.attester.tpm.device import SocketDevice
 from runtime.attestation.binding import tpm_qualifying
@@ -25,7 +25,7 @@ async def test_the_quote_verifies_under_its_own_key(machine: MakeMachine, swtpm_
     attester = SoftwareTpmAttester(one)
     assert attester.available()
     evidence = await attester.collect(DATA)
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     assert evidence.endorsements == {"event_log": b"log"}
     key = public.load_tpm2b(evidence.parts["ak_public"], "ak")
     assert key.is_attestation_key

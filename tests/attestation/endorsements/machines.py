@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from tests.fakes import azure, td_machine, tpm, tpm_certificates
 from tests.fakes.amd import Chip
 from tests.fakes.tpm_certificates import FakePath

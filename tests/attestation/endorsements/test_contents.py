@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runtime.attestation.endorsements import contents
 from runtime.attestation.endorsements.contents import Answer
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 from tests.attestation.endorsements import machines
 from tests.fakes import endorsers, td_machine

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.attester import gate
 from runtime.attestation.endorsements import endorser as subject
 from runtime.attestation.endorsements.bundle import EMPTY, Bundle
@@ -18,8 +18,8 @@ from runtime.attestation.endorsements.endorser import EndorsedAttester, Endorser
 from runtime.attestation.endorsements.published import PublishedBundle
 from runtime.attestation.endorsements.wanted import endorsements_needed
 from runtime.attestation.endorsements.web import HttpWeb
-from runtime.attestation.model import Evidence
 from runtime.attestation.tees.snp import SnpTee
+from runtime.attestation.wire import Evidence
 from runtime.errors import UnreachableError
 from runtime.limits import Limits
 from tests.attestation.endorsements import machines
@@ -73,7 +73,7 @@ async def test_the_way_of_an_attestation_key_is_walked_to_its_root() -> None:
     got = {name: value for name, value in evidence.endorsements.items() if name not in have}
     assert got == {"ak_authority_1": authority, "ak_root": root}
     assert sorted(name for one in short for name in one.want.gives) == ["ak_authority_1_crl", "ak_crl"]
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
 
 
 async def test_a_wrong_certificate_is_neither_used_nor_kept(amd: FakeAmd, chip: Chip, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runtime.attestation.eventlog import ccel
 from runtime.attestation.eventlog.events import SHA256, EventType
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.errors import MalformedError
 from tests.fakes.event_log import log, record
 

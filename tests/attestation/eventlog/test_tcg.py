@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runtime.attestation.eventlog import tcg
 from runtime.attestation.eventlog.events import SHA1, SHA256, SHA384, EventType
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.errors import MalformedError
 from tests.fakes import event_log
 from tests.fakes.event_log import record, sha1_record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.commands.evidence.examination import Challenge, Examination
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.attestation.model import Evidence
+from runtime.attestation.wire import Evidence
 from runtime.commands.evidence import examine, examine_tpm
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.examine_tpm import Held

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.binding import Direction, Label
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees import TEES
 from runtime.channel.bound import Bound
 from runtime.commands.evidence import files
@@ -30,7 +30,7 @@ def test_what_was_written_is_read(fleet: dict[str, FakeMachine]) -> None:
     for machine in fleet.values():
         one = collected(machine)
         assert files.read(files.write(one)) == one
-        assert files.read(model.encode(one.evidence)) == one.evidence
+        assert files.read(wire.encode(one.evidence)) == one.evidence
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.formats import FORMATS
 from runtime.commands import main
 from runtime.commands.evidence import files, inspect
@@ -28,7 +28,7 @@ def shown(data: bytes) -> list[str]:
 def test_every_format_is_shown(fleet: dict[str, FakeMachine]) -> None:
     for form, machine in fleet.items():
         one = collected(machine)
-        for data in (files.write(one), model.encode(one.evidence)):
+        for data in (files.write(one), wire.encode(one.evidence)):
             lines = shown(data)
             assert lines[0] == inspect.WARNING
             assert form in lines[1]
@@ -92,7 +92,7 @@ def test_a_log_of_the_old_form() -> None:
 
 
 def test_json_has_every_field(fleet: dict[str, FakeMachine]) -> None:
-    found = inspect.answer(inspect.look(model.encode(fleet["azure-tdx"].evidence())))
+    found = inspect.answer(inspect.look(wire.encode(fleet["azure-tdx"].evidence())))
     assert (found["verified"], found["format"]) == (False, "azure-tdx")
     assert {item["name"] for item in found["items"]} == {*FORMATS["azure-tdx"].parts, "event_log"}
     assert all(item["fields"] and item["error"] is None for item in found["items"])
@@ -105,7 +105,7 @@ def test_an_item_that_cannot_be_read_is_an_error(
     fleet: dict[str, FakeMachine], tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     bad = fleet["gcp-tdx"].evidence(parts={"ccel": b"no log"})
-    (tmp_path / "e").write_bytes(model.encode(bad))
+    (tmp_path / "e").write_bytes(wire.encode(bad))
     assert main.run(["evidence", "inspect", str(tmp_path / "e"), *more]) == 10
     said = capsys.readouterr()
     assert "ccel" in said.err

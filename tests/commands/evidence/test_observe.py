@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation import model
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation import wire
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.commands.evidence import observe
 from runtime.commands.evidence.files import Collected
 from runtime.documents import fleet as fleets
@@ -125,7 +125,7 @@ def test_evidence_that_is_not_true_has_no_values(fleet: dict[str, FakeMachine], 
 
 def test_usage_errors(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
     machine = fleet["qemu-tpm"]
-    (tmp_path / "bare").write_bytes(model.encode(machine.evidence()))
+    (tmp_path / "bare").write_bytes(wire.encode(machine.evidence()))
     for arguments in ([], ["host"], ["host", "--file", "x"], ["--file", f"{tmp_path}/bare"]):
         with pytest.raises(UsageError):
             run(machine, *arguments)

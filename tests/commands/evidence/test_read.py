@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from runtime.attestation.endorsements import bundle
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.commands import endorsements
 from runtime.commands.evidence import files, inspect, read, verify
 from runtime.commands.evidence.files import Collected

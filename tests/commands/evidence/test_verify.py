@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation import model
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation import wire
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.commands import main
 from runtime.commands.evidence import verify
 from runtime.documents import dsse, schema, strict_json
@@ -109,7 +109,7 @@ def test_a_refusal_without_a_document_has_its_checks(
 def test_bare_evidence_and_parts_are_no_member_s(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
     machine = fleet["gcp-tdx"]
     made = machine.evidence()
-    (tmp_path / "bare").write_bytes(model.encode(made))
+    (tmp_path / "bare").write_bytes(wire.encode(made))
     (tmp_path / "quote").write_bytes(made.parts["td_quote"])
     for source in ([str(tmp_path / "bare")], ["--part", f"td_quote={tmp_path}/quote"]):
         with pytest.raises(EvidenceRefusedError) as caught:

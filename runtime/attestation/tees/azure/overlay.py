@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.azure import runtime_data
 from runtime.attestation.tees.azure.hcl import HclReport
 from runtime.attestation.tees.azure.runtime_data import USER_DATA_BYTES, RuntimeData

@@ -11,12 +11,14 @@ The nonce names the report, so that the document of another machine does not pas
 from __future__ import annotations
 
 from runtime.attestation.binding import tied_qualifying
-from runtime.attestation.model import Check, EndorsementRef, Evidence, Findings, Reason
+from runtime.attestation.findings import Check, Findings, Reason
+from runtime.attestation.snp_claims import EndorsementRef
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import BootRegisters, MachineClaims, Root
 from runtime.attestation.tees.nitro import verify as nitro
 from runtime.attestation.tees.nitro.verify import NitroClaims
 from runtime.attestation.tees.snp import SnpTee
+from runtime.attestation.wire import Evidence
 
 _DOCUMENT = "the Nitro hypervisor's signed document"
 _PREFIX = "nitro."

@@ -10,7 +10,8 @@ another machine is signed by a key that this report does not name.
 from __future__ import annotations
 
 from runtime.attestation.binding import tpm_qualifying
-from runtime.attestation.model import Claims, EndorsementRef, Evidence, Findings
+from runtime.attestation.findings import Findings
+from runtime.attestation.snp_claims import Claims, EndorsementRef
 from runtime.attestation.tees.azure import hcl, overlay
 from runtime.attestation.tees.azure.hcl import HclReport
 from runtime.attestation.tees.azure.overlay import AzureDemand, ParavisorClaims
@@ -22,6 +23,7 @@ from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import verify as tdx
 from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.attestation.tees.tpm.ak import AkPath
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 
 _SOURCE = "Microsoft's paravisor (vTPM inside the TEE)"

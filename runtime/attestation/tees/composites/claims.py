@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.attestation.model import Check, Claims, TrustRoot
+from runtime.attestation.findings import Check
+from runtime.attestation.snp_claims import Claims, TrustRoot
 from runtime.attestation.tees.azure.overlay import ParavisorClaims
 from runtime.attestation.tees.google.launch_endorsement import GoogleRoot, LaunchClaims
 from runtime.attestation.tees.nitro.chain import NitroRoot

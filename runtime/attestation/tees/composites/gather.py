@@ -10,18 +10,12 @@ from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Literal, TypeVar
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
+from runtime.attestation.certificates import Certificate, RevocationList
 from runtime.attestation.eventlog import tcg
+from runtime.attestation.findings import Check, EvidenceRefusedError, Findings, Reason
 from runtime.attestation.formats import QUOTED_REGISTERS
-from runtime.attestation.model import (
-    Check,
-    Claims,
-    Evidence,
-    EvidenceRefusedError,
-    Findings,
-    Reason,
-    TrustRoot,
-)
+from runtime.attestation.snp_claims import Claims, TrustRoot
 from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters, Root
 from runtime.attestation.tees.google import launch_endorsement
 from runtime.attestation.tees.google.launch_endorsement import GoogleRoot, LaunchClaims
@@ -31,7 +25,7 @@ from runtime.attestation.tees.tdx.pck import IntelRoot
 from runtime.attestation.tees.tpm import ak, attest
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence
-from runtime.attestation.x509_path import Certificate, RevocationList
+from runtime.attestation.wire import Evidence
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -149,10 +143,10 @@ def ak_certificates(evidence: Evidence) -> tuple[bytes, ...]:
 
 
 def ak_claims(
-    findings: Findings, evidence: Evidence, path: AkPath, certificates: tuple[bytes, ...], now: int
+    findings: Findings, evidence: Evidence, path: AkPath, ders: tuple[bytes, ...], now: int
 ) -> AkClaims:
     """Note what revocation lists say of the path; every certificate needs its own to count as looked at."""
-    loaded = [x509_path.load(data, "AK certificate") for data in certificates]
+    loaded = [certificates.load(data, "AK certificate") for data in ders]
     lists: list[RevocationList] = []
     for depth, issuer in enumerate(loaded[1:]):  # each list is of the authority above, the leaf's first
         name = AK_LISTS[depth]
@@ -170,7 +164,7 @@ def ak_claims(
 def _check_list(
     findings: Findings, name: str, data: bytes, issuer: Certificate, below: Certificate, now: int
 ) -> RevocationList:
-    crl = x509_path.load_crl(data)
+    crl = certificates.load_crl(data)
     check = "ak.crl" if name == "ak_crl" else name.replace("_", ".", 1)
     findings.require(
         crl.issuer == issuer.subject and not crl.critical and ak.signed_by(crl, issuer.public_key),

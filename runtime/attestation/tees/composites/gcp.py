@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from runtime.attestation.binding import tied_qualifying
 from runtime.attestation.eventlog import ccel
-from runtime.attestation.model import EndorsementRef, Evidence, Findings
+from runtime.attestation.findings import Findings
+from runtime.attestation.snp_claims import EndorsementRef
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters, MachineClaims, Root
 from runtime.attestation.tees.snp import SnpTee
@@ -23,6 +24,7 @@ from runtime.attestation.tees.tdx import verify as tdx
 from runtime.attestation.tees.tdx.verify import TdxClaims
 from runtime.attestation.tees.tpm import gce
 from runtime.attestation.tees.tpm.gce import GceTpmClaims
+from runtime.attestation.wire import Evidence
 
 _SOURCE = "Google's hypervisor (vTPM)"
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 
 from runtime.attestation.binding import tpm_qualifying
-from runtime.attestation.model import EndorsementRef, Evidence, Findings, Reason
+from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.snp_claims import EndorsementRef
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import BootRegisters, MachineClaims, Root
 from runtime.attestation.tees.tpm import attest, public, quote
 from runtime.attestation.tees.tpm.public import PublicKey
+from runtime.attestation.wire import Evidence
 
 FOREVER = 253_402_300_799  # Unix seconds: a key in a document ends with the document
 _WHAT = "attestation key of the software TPM"

@@ -6,10 +6,12 @@ settings: grade T, under `purpose: test` only, whatever root it chains to.
 
 from __future__ import annotations
 
-from runtime.attestation.model import EndorsementRef, Evidence, Findings
+from runtime.attestation.findings import Findings
+from runtime.attestation.snp_claims import EndorsementRef
 from runtime.attestation.tees.composites import gather
 from runtime.attestation.tees.composites.claims import MachineClaims, Root
 from runtime.attestation.tees.snp import SnpTee
+from runtime.attestation.wire import Evidence
 
 
 class SevSnp:

@@ -25,11 +25,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.authority import HEEDED, is_authority
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.google import protobuf
-from runtime.attestation.x509_path import Certificate
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -174,7 +174,7 @@ def _technology(data: bytes, technology: Literal["snp", "tdx"]) -> tuple[int, fr
 
 
 def _load(data: bytes) -> tuple[Certificate, x509.Certificate]:
-    certificate = x509_path.load(data, f"{_WHAT} certificate")
+    certificate = certificates.load(data, f"{_WHAT} certificate")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `load` made errors of them
         return certificate, x509.load_der_x509_certificate(certificate.der)

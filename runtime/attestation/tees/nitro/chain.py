@@ -21,10 +21,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.authority import HEEDED, is_authority
-from runtime.attestation.model import Findings, Reason
-from runtime.attestation.x509_path import Certificate, RevocationList
+from runtime.attestation.certificates import Certificate, RevocationList
+from runtime.attestation.findings import Findings, Reason
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -88,7 +88,7 @@ def _load_at(der: bytes, field: str, at: int) -> Certificate:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _load(der: bytes) -> Certificate:
-    found = x509_path.load(der, "certificate")
+    found = certificates.load(der, "certificate")
     if found.der != der:
         raise MalformedError("certificate", "is not in DER")
     return found
@@ -162,7 +162,7 @@ def _check_dates(findings: Findings, role: str, certificate: Certificate, now: i
         certificate.not_before <= now <= certificate.not_after,
         f"chain.dates.{role}",
         Reason.EXPIRED,
-        expected=x509_path.validity(certificate),
+        expected=certificates.validity(certificate),
         actual=lambda: times.show(now),
         source=f"the {role} certificate",
         remedy="ask the instance for a new document (its leaf lives three hours), and look at this clock",

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.nitro import chain, cose, document
 from runtime.attestation.tees.nitro.chain import Chain, NitroRoot
 from runtime.attestation.tees.nitro.document import Document, Kind
@@ -83,7 +83,7 @@ def _authenticate(
     path = chain.load(said.cabundle, said.certificate, at=said.certificates_at)
     if len(crls) > MAX_LISTS:
         raise MalformedError("revocation lists", f"are {len(crls)}, want at most {MAX_LISTS}")
-    lists = tuple(x509_path.load_crl(crl) for crl in crls)
+    lists = tuple(certificates.load_crl(crl) for crl in crls)
     # 2. The path holds, now, under a pinned root.
     root = chain.check(findings, path, roots, now)
     spoken = chain.check_revocation(findings, path, lists, now)
@@ -140,7 +140,7 @@ def _check_leaf(findings: Findings, path: Chain, said: Document) -> str:
         leaf.not_before <= said.timestamp_ms // 1000 <= leaf.not_after,
         "document.timestamp.leaf",
         Reason.EXPIRED,
-        expected=x509_path.validity(leaf),
+        expected=certificates.validity(leaf),
         actual=lambda: _moment(said),
         source=_SOURCE,
         remedy="the document was not made while its certificate was valid: ask for a new one",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from runtime.attestation.model import Tcb
+from runtime.attestation.snp_claims import Tcb
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from runtime.attestation.model import Tcb
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.snp_claims import Tcb
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 

@@ -15,20 +15,15 @@ from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import (
-    Claims,
-    EndorsementRef,
-    Evidence,
-    EvidenceRefusedError,
-    Findings,
-    Reason,
-    Tcb,
-    TrustRoot,
-)
+from runtime.attestation import certificates
+from runtime.attestation.certificates import RevocationList
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
+from runtime.attestation.snp_claims import Claims, EndorsementRef, Tcb, TrustRoot
 from runtime.attestation.tees.snp import cert_table, report, vek
+from runtime.attestation.tees.snp import path as amd_path
+from runtime.attestation.tees.snp.path import Names, Path
 from runtime.attestation.tees.snp.report import Report
-from runtime.attestation.x509_path import Names, Path, RevocationList
+from runtime.attestation.wire import Evidence
 from runtime.documents.reference_values import SnpProduct
 from runtime.errors import MalformedError
 
@@ -61,12 +56,12 @@ class SnpTee:
         # 2. The path of certificates is there.
         path, crl = _certificates(findings, evidence, parsed)
         # 3. Its root is pinned, and the product is the one that the chip signed.
-        root = x509_path.pinned(findings, path.root, roots)
+        root = amd_path.pinned(findings, path.root, roots)
         product = _product(findings, parsed, root)
         # 4. The path holds, now, for this product and kind of signer.
-        x509_path.check_path(findings, path, _names(product, parsed.signer), now)
+        amd_path.check_path(findings, path, _names(product, parsed.signer), now)
         if crl is not None:
-            x509_path.check_revocation(findings, path, crl, now)
+            amd_path.check_revocation(findings, path, crl, now)
         # 5. The leaf signed the report.
         _check_signature(findings, path, parsed)
         # 6. The leaf was made for this product, chip or cloud, and firmware.
@@ -114,11 +109,11 @@ def _certificates(
         )
     findings.settle()
     path = Path(
-        root=x509_path.load_authority(offered["root"], "root certificate"),
-        intermediate=x509_path.load_authority(offered["intermediate"], "intermediate certificate"),
-        leaf=x509_path.load(offered["vek"], "VEK certificate"),
+        root=certificates.load_authority(offered["root"], "root certificate"),
+        intermediate=certificates.load_authority(offered["intermediate"], "intermediate certificate"),
+        leaf=certificates.load(offered["vek"], "VEK certificate"),
     )
-    return path, x509_path.load_crl(offered["crl"]) if "crl" in offered else None
+    return path, certificates.load_crl(offered["crl"]) if "crl" in offered else None
 
 
 def _product(findings: Findings, parsed: Report, root: TrustRoot | None) -> SnpProduct:

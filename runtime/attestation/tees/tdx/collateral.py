@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.certificates import Certificate, RevocationList
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tdx import pck, quote, tcb_info
 from runtime.attestation.tees.tdx.pck import IntelRoot, PckChain
 from runtime.attestation.tees.tdx.reasons import COLLATERAL, COLLATERAL_SIGNATURE
 from runtime.attestation.tees.tdx.sgx_extension import PckClaims
 from runtime.attestation.tees.tdx.tcb_info import QeIdentity, TcbInfo
-from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -222,7 +222,7 @@ def _check_crl(
     subjects: list[Certificate],
     now: int,
 ) -> RevocationList:
-    crl = x509_path.load_crl(data)
+    crl = certificates.load_crl(data)
     findings.require(
         crl.issuer == issuer.subject and not crl.critical and pck.is_signed_by(crl, issuer),
         f"revocation.{name}.signature",

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings, Reason
-from runtime.attestation.x509_path import Certificate, RevocationList
+from runtime.attestation import certificates
+from runtime.attestation.certificates import Certificate, RevocationList
+from runtime.attestation.findings import Findings, Reason
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -82,7 +82,7 @@ def load_chain(data: bytes, count: int, what: str, loaded: dict[bytes, Certifica
             raise MalformedError(what, f"has something else than {count} certificates", offset=offset)
         pem = block.group(1)
         if pem not in loaded:
-            loaded[pem] = x509_path.load(pem, what)
+            loaded[pem] = certificates.load(pem, what)
         found.append(loaded[pem])
         offset = block.end()
     if len(found) != count:
@@ -209,7 +209,7 @@ def check_dates(findings: Findings, check: str, certificate: Certificate, now: i
         certificate.not_before <= now <= certificate.not_after,
         check,
         Reason.EXPIRED,
-        expected=x509_path.validity(certificate),
+        expected=certificates.validity(certificate),
         actual=lambda: times.show(now),
         source=lambda: f"the certificate of {common_name(certificate)!r}",
         remedy="fetch a current certificate, and look at this machine's clock",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tdx import quote as quotes
 from runtime.attestation.tees.tdx.quote import Quote
 from runtime.attestation.tees.tdx.reasons import PADDING, QE_BINDING, QE_IDENTITY, QE_SIGNATURE

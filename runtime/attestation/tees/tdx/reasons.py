@@ -1,6 +1,6 @@
 """Reasons that only Intel's path of trust has. Pure.
 
-Every other failure of this folder has a reason of `model.Reason`: the log, the metric and the exit status
+Every other failure of this folder has a reason of `findings.Reason`: the log, the metric and the exit status
 are the same as for any platform.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import cast
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 
 
 class TdxReason(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.attestation.tees.tdx.verify import (
     ATTRIBUTE_DEBUG,

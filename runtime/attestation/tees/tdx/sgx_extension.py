@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.certificates import Certificate
 from runtime.errors import MalformedError
 
 OID = "1.2.840.113741.1.13.1"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import ge
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tdx.qe import QeReport
 from runtime.attestation.tees.tdx.quote import TdReport
 from runtime.attestation.tees.tdx.reasons import MODULE, QE_IDENTITY

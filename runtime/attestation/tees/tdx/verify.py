@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.tdx import collateral as parts
 from runtime.attestation.tees.tdx import pck, qe, quote, sgx_extension, tcb
 from runtime.attestation.tees.tdx.collateral import CheckedCollateral
@@ -23,7 +24,6 @@ from runtime.attestation.tees.tdx.reasons import COLLATERAL
 from runtime.attestation.tees.tdx.sgx_extension import PckClaims
 from runtime.attestation.tees.tdx.tcb import TcbClaims
 from runtime.attestation.tees.tdx.tcb_info import QeIdentity, TcbInfo
-from runtime.attestation.x509_path import Certificate
 from runtime.errors import MalformedError
 
 # Intel TDX Module 1.5 ABI specification, section 3.4 (ATTRIBUTES and XFAM).

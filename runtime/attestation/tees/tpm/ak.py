@@ -28,12 +28,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID, SignatureAlgorithmOID
 
-from runtime.attestation import der_parts, x509_path
+from runtime.attestation import certificates, der_parts
 from runtime.attestation.authority import HEEDED, is_authority
-from runtime.attestation.model import Findings, Reason, Text
+from runtime.attestation.certificates import Certificate, RevocationList
+from runtime.attestation.findings import Findings, Reason, Text
 from runtime.attestation.tees.tpm import public
 from runtime.attestation.tees.tpm.public import PublicKey
-from runtime.attestation.x509_path import Certificate, RevocationList
 from runtime.documents import times
 from runtime.errors import MalformedError
 
@@ -122,7 +122,7 @@ class AkPath:
 
 def check_path(
     findings: Findings,
-    certificates: Sequence[bytes],
+    ders: Sequence[bytes],
     vendor: Vendor,
     roots: tuple[AkRoot, ...],
     now: int,
@@ -133,9 +133,9 @@ def check_path(
     holds only if the findings settle. Raises: MalformedError.
     """
     shape = _SHAPES[vendor]
-    if not 2 <= len(certificates) <= MAX_PATH:
-        raise MalformedError(_WHAT, f"path has {len(certificates)} certificates, want 2 to {MAX_PATH}")
-    path = [x509_path.load(data, _WHAT) for data in certificates]
+    if not 2 <= len(ders) <= MAX_PATH:
+        raise MalformedError(_WHAT, f"path has {len(ders)} certificates, want 2 to {MAX_PATH}")
+    path = [certificates.load(data, _WHAT) for data in ders]
     root = _pinned(findings, path[-1], vendor, roots)
     _check_names(findings, path, shape)
     for depth, (entry, issuer) in enumerate(pairwise(path)):
@@ -231,7 +231,7 @@ def _check_dates(findings: Findings, entry: Certificate, depth: int, now: int) -
         entry.not_before <= now <= entry.not_after,
         f"ak.dates.{depth}",
         Reason.EXPIRED,
-        expected=x509_path.validity(entry),
+        expected=certificates.validity(entry),
         actual=lambda: times.show(now),
         source=_source(entry),
         remedy="fetch a current certificate, and look at this machine's clock",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from runtime.attestation.model import EvidenceRefusedError, Findings
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.attestation.tees.tpm import ak, instance, quote
 from runtime.attestation.tees.tpm.ak import AkPath, AkRoot
 from runtime.attestation.tees.tpm.instance import GceInstance

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from cryptography.x509.oid import NameOID
 
-from runtime.attestation.model import Findings, Reason
-from runtime.attestation.x509_path import Certificate
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import Findings, Reason
 from runtime.errors import MalformedError
 
 OID = "1.3.6.1.4.1.11129.2.1.21"

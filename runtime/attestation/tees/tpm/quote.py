@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tpm import attest, pcrs, public, signature
 from runtime.attestation.tees.tpm.attest import BANK_NAMES, DIGEST_BYTES, REGISTERS, Quote, Selection
 from runtime.attestation.tees.tpm.pcrs import PcrValues

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.azure import hcl, overlay, runtime_data
 from runtime.attestation.tees.azure.overlay import AzureDemand
 from runtime.attestation.tees.tdx import quote as td_quote

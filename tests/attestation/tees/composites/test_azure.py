@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import Reason
+from runtime.attestation.findings import Reason
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.composites.azure import AzureSnp, AzureTdx
 from tests.attestation.platforms import appraise, document, refused

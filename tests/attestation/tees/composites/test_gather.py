@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import EvidenceRefusedError, Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.composites import gather
 from runtime.errors import MalformedError
 from tests.attestation.platforms import appraise, document, refused
@@ -83,7 +83,7 @@ def test_a_list_of_the_future(platforms: Mapping[str, FakeMachine]) -> None:
     """A list that its authority has not made yet says nothing of now; at its very second it does."""
     made = int((NOW - timedelta(days=1)).timestamp())
     crl = revocations(1, MIDDLE)
-    issuer, leaf = (x509_path.load(der, "certificate") for der in PATH.ders()[1::-1])
+    issuer, leaf = (certificates.load(der, "certificate") for der in PATH.ders()[1::-1])
     for now, failed in ((made - 1, ["ak.crl.dates"]), (made, [])):
         findings = Findings()
         gather._check_list(findings, "ak_crl", crl, issuer, leaf, now)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.google import launch_endorsement
 from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT, GoogleRoot
 from runtime.errors import MalformedError

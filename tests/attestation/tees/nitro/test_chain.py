@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation import certificates
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.nitro import HARDWARE_ROOTS, chain
 from runtime.attestation.tees.nitro.chain import Chain, NitroRoot
 from runtime.errors import MalformedError
@@ -161,7 +161,7 @@ def test_a_certificate_is_der() -> None:
 
 
 def test_a_name_is_one_common_name() -> None:
-    made = x509_path.load(LEAF.der, "leaf")
+    made = certificates.load(LEAF.der, "leaf")
     assert chain.common_name(made) == LEAF.common_name
     twice = LEAF.common_name.encode()
     for attributes in ((), (("2.5.4.3", "a"), ("2.5.4.3", twice.decode()))):
@@ -185,7 +185,7 @@ def test_a_right_signature_under_the_name_of_another_algorithm() -> None:
 def revoked(*lists: bytes, now: int = NOW) -> tuple[dict[str, Reason], frozenset[str]]:
     findings = Findings()
     spoken = chain.check_revocation(
-        findings, load(FAKE, LEAF), tuple(x509_path.load_crl(data) for data in lists), now
+        findings, load(FAKE, LEAF), tuple(certificates.load_crl(data) for data in lists), now
     )
     return {check.id: check.reason for check in findings.failed()}, spoken
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees.nitro import HARDWARE_ROOTS, Kind, NitroClaims, chain, cose
 from runtime.attestation.tees.nitro import document as document_stage
 from runtime.attestation.tees.nitro import verify as stage

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation.model import Tcb
+from runtime.attestation.snp_claims import Tcb
 from runtime.attestation.tees.snp import report
 from runtime.errors import MalformedError
 from tests.fakes import snp_report

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Tcb
+from runtime.attestation import certificates
+from runtime.attestation.snp_claims import Tcb
 from runtime.attestation.tees.snp import vek
 from runtime.errors import MalformedError
 from tests.fakes.amd import CSP_ID, FakeAmd
@@ -22,7 +22,7 @@ def read(
 ) -> vek.VekClaims:
     changes = {name.removeprefix("x").replace("_", "."): value for name, value in extensions.items()}
     chip = amd.chip("vek-tests", product, signer=signer, extensions=changes)
-    return vek.read(x509_path.load(chip.endorsements["vek"], "VEK"), product, signer)
+    return vek.read(certificates.load(chip.endorsements["vek"], "VEK"), product, signer)
 
 
 def test_each_kind_says_what_it_was_made_for(amd: FakeAmd) -> None:
@@ -112,7 +112,7 @@ def test_der_integer_has_one_spelling(data: bytes) -> None:
 
 
 def test_an_extension_of_somebody_else_says_nothing(amd: FakeAmd) -> None:
-    found = x509_path.load(amd.chip("vek-tests", "Genoa").endorsements["vek"], "VEK")
+    found = certificates.load(amd.chip("vek-tests", "Genoa").endorsements["vek"], "VEK")
     more = dataclasses.replace(found, unrecognised={**found.unrecognised, "1.3.6.1.4.1.99999.1": b"x"})
     assert vek.read(more, "Genoa", "vcek") == vek.read(found, "Genoa", "vcek")
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Claims, Evidence, EvidenceRefusedError, Reason
+from runtime.attestation import certificates
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.roots import AMD_ROOTS
-from runtime.attestation.tees.snp import SnpTee
+from runtime.attestation.snp_claims import Claims
+from runtime.attestation.tees.snp import SnpTee, cert_table
+from runtime.attestation.wire import Evidence
 from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.attestation.scene import Scene
-from tests.attestation.test_x509_path import table_of
 from tests.fakes import snp_report
 from tests.fakes.amd import CSP_ID, PRODUCTS, Chip, FakeAmd
 from tests.fakes.amd_certificates import NOT_BEFORE
@@ -27,6 +29,16 @@ from tests.fakes.tpm import rsa_key
 
 VLEK_NOW = times.parse("2025-06-01T00:00:00Z")  # a VLEK lives for a year
 Scenes = Callable[..., Scene]
+
+
+def table_of(entries: Mapping[str, bytes], order: Literal["bytes", "bytes_le"]) -> bytes:
+    """Return a GHCB certificate table."""
+    head, body, start = b"", b"", (len(entries) + 1) * 24
+    for name, value in entries.items():
+        guid = getattr(cert_table._NAMES[name], order)
+        head += struct.pack("<16sII", guid, start + len(body), len(value))
+        body += value
+    return head + bytes(24) + body
 
 
 def verify(amd: FakeAmd, evidence: Evidence, now: int = NOW) -> Claims:
@@ -315,7 +327,7 @@ def test_a_chip_survives_its_folder(amd: FakeAmd) -> None:
 
 def test_claims_are_good_until_the_first_certificate_ends(amd: FakeAmd) -> None:
     chip = amd.chip("short", days=(NOW - int(NOT_BEFORE.timestamp())) // times.DAY_S + 2)
-    leaf = x509_path.load(chip.endorsements["vek"], "VEK")
+    leaf = certificates.load(chip.endorsements["vek"], "VEK")
     claims = verify(amd, chip.evidence())
     assert claims.endorsed_until == leaf.not_after + 1
     assert verify(amd, chip.evidence(), leaf.not_after).endorsed_until == leaf.not_after + 1

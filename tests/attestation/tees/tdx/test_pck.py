@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.certificates import Certificate
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import pck, verify
 from runtime.attestation.tees.tdx.pck import INTEL_ROOT
-from runtime.attestation.x509_path import Certificate
 from runtime.errors import MalformedError
 from tests.fakes import intel as fakes
 from tests.fakes.intel import NOW

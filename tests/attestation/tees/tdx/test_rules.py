@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.attestation.model import Findings
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees.tdx import rules
 from runtime.attestation.tees.tdx.rules import TdxRules
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus

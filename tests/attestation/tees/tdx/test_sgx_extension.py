@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation import x509_path
+from runtime.attestation import certificates
 from runtime.attestation.tees.tdx import sgx_extension
 from runtime.errors import MalformedError
 from tests.fakes import intel as fakes
 from tests.fakes.intel_certificates import COMPONENTS, FMSPC, PPID, SGX_ARC, Platform, integer, pair, tlv
 from tests.fakes.td_machine import MACHINE
 
-CERTIFICATE = x509_path.load(fakes.pem(MACHINE.intel.pck()), "PCK")
+CERTIFICATE = certificates.load(fakes.pem(MACHINE.intel.pck()), "PCK")
 GOOD = Platform().extension()
 
 

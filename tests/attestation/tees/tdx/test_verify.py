@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import pck
 from runtime.attestation.tees.tdx import quote as quotes
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from runtime.attestation.model import Findings, Reason
+from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tpm import ak
 from runtime.attestation.tees.tpm.ak import AkRoot
 from runtime.errors import MalformedError

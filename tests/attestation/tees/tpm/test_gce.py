@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.attestation.model import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tpm import pcrs, verify_gce
 from runtime.attestation.tees.tpm.pcrs import PcrValues
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence

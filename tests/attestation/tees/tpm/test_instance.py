@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation import x509_path
-from runtime.attestation.model import Findings
+from runtime.attestation import certificates
+from runtime.attestation.findings import Findings
 from runtime.attestation.tees.tpm import instance
 from runtime.errors import MalformedError
 from tests.fakes import tpm, tpm_certificates
@@ -98,7 +98,7 @@ def test_the_largest_extension_is_read_and_an_error_has_its_place_in_it() -> Non
 
 
 def failed(path: tpm_certificates.FakePath) -> set[str]:
-    leaf = x509_path.load(path.ders()[0], "leaf")
+    leaf = certificates.load(path.ders()[0], "leaf")
     findings = Findings()
     instance.check(findings, leaf, instance.read(leaf))
     return {check.id for check in findings.failed()}
@@ -123,7 +123,7 @@ def test_a_subject_without_an_instance_is_refused() -> None:
 
 
 def test_a_certificate_without_the_extension_is_refused() -> None:
-    leaf = x509_path.load(tpm_certificates.google(KEY).but(0, extensions={}).ders()[0], "leaf")
+    leaf = certificates.load(tpm_certificates.google(KEY).but(0, extensions={}).ders()[0], "leaf")
     with pytest.raises(MalformedError, match="is missing"):
         instance.read(leaf)
 

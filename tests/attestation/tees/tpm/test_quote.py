@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation.model import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Reason
 from runtime.attestation.tees.tpm import attest, pcrs, public
 from runtime.attestation.tees.tpm.pcrs import PcrValues
 from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, verify

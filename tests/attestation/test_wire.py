@@ -1,4 +1,4 @@
-"""Evidence has one spelling; a refusal names every failed check and survives a process boundary."""
+"""Evidence has one spelling, and every item its bounds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation import model
+from runtime.attestation import wire
 from runtime.attestation.formats import FORMATS
-from runtime.attestation.model import Check, Evidence, EvidenceRefusedError, Findings, Reason, Tcb
+from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError, UnsupportedFormatError
 
 SMALL = Evidence(format="sev-snp", parts={"snp_report": b"R"}, endorsements={"vek": b"VV", "crl": b"C"})
@@ -22,8 +22,8 @@ WIRE = (
 
 
 def test_wire_form_is_the_written_one() -> None:
-    assert model.encode(SMALL) == WIRE
-    assert model.decode(WIRE) == SMALL
+    assert wire.encode(SMALL) == WIRE
+    assert wire.decode(WIRE) == SMALL
 
 
 @given(
@@ -35,7 +35,7 @@ def test_wire_form_is_the_written_one() -> None:
 )
 def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
     evidence = Evidence(format="sev-snp", parts={"snp_report": report}, endorsements=endorsements)
-    assert model.decode(model.encode(evidence)) == evidence
+    assert wire.decode(wire.encode(evidence)) == evidence
     assert pickle.loads(pickle.dumps(evidence)) == evidence  # noqa: S301 - our own object
 
 
@@ -56,13 +56,13 @@ def test_round_trip(report: bytes, endorsements: dict[str, bytes]) -> None:
         WIRE.replace(b"\x00\x00\x00\x02VV", b"\x00\x00\x00\x00"),
         WIRE.replace(b"\x00\x00\x00\x02VV", b"\xff\xff\xff\xffVV"),
         WIRE.replace(b"\x02\x03crl", b"\x01\x03crl"),
-        WIRE + b"\x02\x04vek2\x00\x04\x00\x00" + bytes(model.MAX_EVIDENCE_SIZE),
+        WIRE + b"\x02\x04vek2\x00\x04\x00\x00" + bytes(wire.MAX_EVIDENCE_SIZE),
         WIRE.replace(b"\x00\x00\x00\x01R", b"\x00\x00\x04\xa1" + bytes(1185)),
     ],
 )
 def test_other_spellings_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):
-        model.decode(data)
+        wire.decode(data)
 
 
 PLACES = [
@@ -76,17 +76,17 @@ PLACES = [
 @pytest.mark.parametrize(("data", "words", "offset"), PLACES)
 def test_what_is_malformed_is_named_with_its_place(data: bytes, words: str, offset: int | None) -> None:
     with pytest.raises(MalformedError, match=words) as caught:
-        model.decode(data)
+        wire.decode(data)
     assert caught.value.offset == offset
 
 
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: WIRE[:12] + tail)))
 def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
     try:
-        evidence = model.decode(data)
+        evidence = wire.decode(data)
     except MalformedError:
         return
-    assert model.encode(evidence) == data
+    assert wire.encode(evidence) == data
 
 
 @pytest.mark.parametrize(
@@ -96,66 +96,20 @@ def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
         Evidence(format="sev-snp", parts={}, endorsements={}),
         Evidence(format="sev-snp", parts={"snp_report": b""}, endorsements={}),
         Evidence(format="sev-snp", parts={"snp_report": b"R"}, endorsements={"password": b"x"}),
-        Evidence(format="sev-snp", parts={"snp_report": bytes(model.MAX_EVIDENCE_SIZE)}, endorsements={}),
+        Evidence(format="sev-snp", parts={"snp_report": bytes(wire.MAX_EVIDENCE_SIZE)}, endorsements={}),
     ],
 )
 def test_what_cannot_be_said_is_not_encoded(evidence: Evidence) -> None:
     with pytest.raises(MalformedError):
-        model.encode(evidence)
-
-
-def check(name: str, reason: Reason) -> Check:
-    return Check(id=name, reason=reason, expected="E", actual="A", source="S", remedy="H")
-
-
-def test_refusal_has_one_aligned_line_per_check_and_pickles() -> None:
-    error = EvidenceRefusedError([check("a", Reason.TCB), check("longer", Reason.VMPL)])
-    assert str(error).splitlines() == [
-        "evidence refused",
-        "  a       is A, want E (according to S); hint: H",
-        "  longer  is A, want E (according to S); hint: H",
-    ]
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own object
-    assert again.checks == error.checks
-    assert again.reasons == {Reason.TCB, Reason.VMPL}
-    assert (again.exit_status, again.code) == (10, "evidence_refused")
-
-
-def test_findings_refuse_with_all_that_failed_and_nothing_else() -> None:
-    findings = Findings()
-    findings.settle()
-    for name, ok in (("x", False), ("y", True), ("z", False)):
-        findings.require(ok, name, Reason.TCB, expected="", actual="", source="", remedy="")
-    with pytest.raises(EvidenceRefusedError) as caught:
-        findings.settle()
-    assert [entry.id for entry in caught.value.checks] == ["x", "z"]
-
-
-def test_tcb_reaches_only_floors_of_its_own_parts() -> None:
-    genoa = Tcb(fmc=None, bootloader=10, tee=0, snp=23, microcode=84)
-    assert genoa.reaches({"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84})
-    assert not genoa.reaches({"snp": 24})
-    assert not genoa.reaches({"fmc": 0})
-    assert str(genoa) == "bootloader 10 tee 0 snp 23 microcode 84"
+        wire.encode(evidence)
 
 
 def test_a_format_that_nobody_here_knows_is_told_apart_and_pickles() -> None:
     with pytest.raises(UnsupportedFormatError) as caught:
-        model.decode(b"CTE1\x06future")
+        wire.decode(b"CTE1\x06future")
     assert (caught.value.exit_status, caught.value.code) == (20, "malformed")
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
     assert (type(again), str(again)) == (UnsupportedFormatError, str(caught.value))
-
-
-def test_what_is_held_is_there_and_nothing_failed() -> None:
-    findings = Findings()
-    assert findings.held(7) == 7
-    with pytest.raises(MalformedError):
-        findings.held(None)
-    findings.require(False, "x", Reason.TCB, expected="", actual="", source="", remedy="")
-    for value in (7, None):
-        with pytest.raises(EvidenceRefusedError):
-            findings.held(value)
 
 
 def test_items_that_are_each_in_bounds_may_be_too_much_together() -> None:
@@ -166,16 +120,16 @@ def test_items_that_are_each_in_bounds_may_be_too_much_together() -> None:
         endorsements={name: bytes(size) for name, size in known.endorsements.items()},
     )
     with pytest.raises(MalformedError, match="want at most 262144"):
-        model.encode(full)
+        wire.encode(full)
     # One byte less than too much is a message.
     fixed = {"td_quote": bytes(32 * 1024), "ccel": bytes(128 * 1024)}
     rest = {name: b"R" for name in known.parts if name not in fixed}
     empty = Evidence(format="gcp-tdx", parts=fixed | rest, endorsements={"event_log": b"L"})
-    left = model.MAX_EVIDENCE_SIZE - len(model.encode(empty)) + 1
+    left = wire.MAX_EVIDENCE_SIZE - len(wire.encode(empty)) + 1
     largest = replace(empty, endorsements={"event_log": bytes(left)})
-    data = model.encode(largest)
-    assert (len(data), model.decode(data)) == (262144, largest)
+    data = wire.encode(largest)
+    assert (len(data), wire.decode(data)) == (262144, largest)
     with pytest.raises(MalformedError, match="is 262145 bytes, want at most 262144"):
-        model.encode(replace(empty, endorsements={"event_log": bytes(left + 1)}))
+        wire.encode(replace(empty, endorsements={"event_log": bytes(left + 1)}))
     with pytest.raises(MalformedError, match="is 262145 bytes, want at most 262144"):
-        model.decode(data + b"\0")
+        wire.decode(data + b"\0")

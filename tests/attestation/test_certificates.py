@@ -1,0 +1,109 @@
+"""What `cryptography` raises never leaves; one spelling of the frame; one warning about VEKs only."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runtime.attestation import certificates, der_parts
+from runtime.errors import MalformedError
+from tests.fakes import amd_certificates
+from tests.fakes.amd import FakeAmd
+from tests.fakes.tpm_certificates import element
+
+
+def test_pem_and_der_are_the_same_certificate(amd: FakeAmd) -> None:
+    der = amd.certificate("ask", "Genoa")
+    pem = x509.load_der_x509_certificate(der).public_bytes(serialization.Encoding.PEM)
+    assert certificates.load(pem, "ask") == certificates.load(der, "ask")
+    for wrong in (
+        pem + pem,
+        der + b"\0",
+        der[:-1],
+        b"",
+        pem[:-40],
+        bytes(certificates.MAX_CERTIFICATE_SIZE + 1),
+    ):
+        with pytest.raises(MalformedError):
+            certificates.load(wrong, "ask")
+
+
+def test_what_no_signature_covers_has_one_spelling_too(amd: FakeAmd) -> None:
+    """A signature that ends in a zero bit also reads with one unused bit."""
+    crls = (amd.crl("Genoa") for _ in range(64))
+    crl = next(data for data in crls if not data[-1] & 1)
+    leaves = (amd.chip("spelling", days=5000).endorsements["vek"] for _ in range(64))
+    leaf = next(data for data in leaves if not data[-1] & 1)
+    with pytest.raises(MalformedError):
+        certificates.load_crl(crl[:-513] + b"\1" + crl[-512:])
+    with pytest.raises(MalformedError):
+        certificates.load(leaf[:-513] + b"\1" + leaf[-512:], "leaf")
+
+
+def test_a_key_of_another_kind_is_malformed() -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = amd_certificates.name("SEV-VCEK")
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(datetime(2025, 1, 1, tzinfo=UTC))
+    made = builder.not_valid_after(datetime(2035, 1, 1, tzinfo=UTC)).sign(key, None)
+    with pytest.raises(MalformedError):
+        certificates.load(made.public_bytes(serialization.Encoding.DER), "leaf")
+
+
+def test_the_warning_about_serial_0_stays_where_it_was(amd: FakeAmd) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        leaf = certificates.load(amd.chip("path").endorsements["vek"], "vek")
+        assert leaf.serial == 0
+        with pytest.raises(Warning, match="serial number"):
+            x509.load_der_x509_certificate(leaf.der)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(st.sampled_from(["vek", "intermediate", "crl"]), st.floats(0, 1), st.binary(min_size=1, max_size=8))
+def test_hostile_bytes_are_read_or_malformed(amd: FakeAmd, name: str, where: float, patch: bytes) -> None:
+    right = amd.chip("path").endorsements[name]
+    offset = int(where * (len(right) - 1))
+    wrong = right[:offset] + patch + right[offset + len(patch) :]
+    try:
+        certificates.load_crl(wrong) if name == "crl" else certificates.load(wrong, name)
+    except MalformedError:
+        return
+
+
+def test_an_authority_is_read_as_any_certificate(amd: FakeAmd) -> None:
+    der = amd.certificate("ark", "Genoa")
+    assert certificates.load_authority(der, "root") == certificates.load(der, "root")
+    assert certificates.load_authority(der, "root") is certificates.load_authority(der, "root")
+
+
+def test_a_list_is_bounded_before_it_is_read(amd: FakeAmd) -> None:
+    with pytest.raises(MalformedError, match="is 65537 bytes, want at most 65536"):
+        certificates.load_crl(bytes(64 * 1024 + 1))
+
+
+def test_a_list_has_to_say_when_the_next_one_comes(amd: FakeAmd) -> None:
+    data = amd.crl("Genoa")
+    tbs = x509.load_der_x509_crl(data).tbs_certlist_bytes
+    content = tbs[der_parts._content(tbs, 0)[0] :]
+    second = content.rindex(b"\x17\x0d", 0, content.rindex(b"\x17\x0d") + 15)  # the second UTCTime
+    shorter = content[:second] + content[second + 15 :]
+    body = element(0x30, shorter) + data[4 + len(tbs) :]
+    with pytest.raises(MalformedError, match="does not say when the next one comes"):
+        certificates.load_crl(element(0x30, body))
+
+
+def test_serials_are_looked_up_in_the_list(amd: FakeAmd) -> None:
+    serials = certificates.load_crl(amd.crl("Genoa", [5, 2**100])).serials
+    assert 5 in serials
+    assert 2**100 in serials
+    assert 6 not in serials
+    assert 0 not in serials
+    assert -5 in serials  # no certificate may have it
