@@ -15,8 +15,8 @@ from runtime.attestation.tees.composites.claims import BootRegisters, MachineCla
 from runtime.attestation.tees.tpm import attest, public, quote
 from runtime.attestation.tees.tpm.public import PublicKey
 from runtime.attestation.wire import Evidence
+from runtime.documents import times
 
-FOREVER = 253_402_300_799  # Unix seconds: a key in a document ends with the document
 _WHAT = "attestation key of the software TPM"
 
 
@@ -75,6 +75,6 @@ class QemuTpm:
             registers=registers,
             log_checked=log_checked,
             roots=(),
-            endorsed_until=FOREVER,
+            endorsed_until=times.LATEST,  # a key in a document ends with the document
             newest_endorsement=0,
         )

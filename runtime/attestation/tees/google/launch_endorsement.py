@@ -102,21 +102,11 @@ def verify(
         source="SHA-256 of the first certificate of the bundle",
         remedy="fetch the endorsement from Google's bucket again",
     )
+    last = len(path) - 1
     for depth, (certificate, parsed) in enumerate(path):
-        issuer, issuer_parsed = path[max(depth - 1, 0)]
-        last = len(path) - 1
-        below = last - 1 - depth
-        _check_one(
-            findings,
-            certificate,
-            parsed,
-            issuer,
-            issuer_parsed,
-            depth,
-            below=below,
-            leaf=depth == last,
-            now=now,
-        )
+        _, issuer = path[max(depth - 1, 0)]
+        below, leaf = last - 1 - depth, depth == last
+        _check_one(findings, certificate, parsed, issuer, depth, below=below, leaf=leaf, now=now)
     # 3. The signer signed it.
     findings.require(
         _signed(path[-1][0], read),
@@ -184,8 +174,7 @@ def _check_one(
     findings: Findings,
     certificate: Certificate,
     parsed: x509.Certificate,
-    issuer: Certificate,
-    issuer_parsed: x509.Certificate,
+    issuer: x509.Certificate,
     depth: int,
     *,
     below: int,  # authorities between this one and the signer
@@ -194,7 +183,7 @@ def _check_one(
 ) -> None:
     source = f"certificate {depth} of the endorsement"
     findings.require(
-        certificate.issuer == issuer.subject and _issued(parsed, issuer_parsed),
+        _issued(parsed, issuer),
         f"launch.issuer.{depth}",
         Reason.CHAIN,
         expected="a signature by the certificate above it",
@@ -235,6 +224,7 @@ def _is_signer(certificate: Certificate) -> bool:
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether the issuer's name is in the certificate, and its signature on it."""
     key = issuer.public_key()
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
         return False

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from runtime.attestation.binding import tpm_qualifying
+from runtime.attestation.tees import TEES
 from runtime.attestation.tees.composites.gcp import GcpSnp, GcpTdx
 from tests.attestation.platforms import appraise, document, refused
 from tests.fakes import machines, tpm_certificates
@@ -81,6 +82,15 @@ def test_the_log_has_to_lead_to_the_registers(platforms: Mapping[str, FakeMachin
     )
     td = {"rtmr1": b"\x01" * 48}
     assert set(refused(platforms["gcp-tdx"], fleet, tdx={"td": td})) == {"ccel.rtmr1"}
+
+
+def test_a_tds_log_is_a_part_and_a_vtpms_is_not(platforms: Mapping[str, FakeMachine]) -> None:
+    for form, without in (("gcp-tdx", True), ("gcp-snp", False)):
+        machine = platforms[form]
+        for log, checked in (({}, True), ({"event_log": None}, without)):
+            evidence = machine.evidence(endorsements=log)
+            claims = TEES[form].verify(evidence, BINDER, machine.roots, machine.now)
+            assert claims.log_checked is checked
 
 
 def test_amds_endorsements_can_be_fetched(platforms: Mapping[str, FakeMachine]) -> None:

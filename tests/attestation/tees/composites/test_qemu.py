@@ -10,10 +10,11 @@ import pytest
 
 from runtime.attestation.tees.composites import qemu
 from runtime.attestation.tees.composites.qemu import QemuTpm
+from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.attestation.platforms import appraise, document, refused
 from tests.fakes import tpm
-from tests.fakes.machines import FakeMachine
+from tests.fakes.machines import BINDER, FakeMachine
 
 QEMU = "qemu-tpm"
 
@@ -23,6 +24,12 @@ def test_the_name_is_the_tpms_own(platforms: Mapping[str, FakeMachine]) -> None:
     assert qemu.ak_name(area) == struct.pack(">H", tpm.SHA256) + sha256(area[2:]).digest()
     assert appraise(platforms[QEMU]).instance == qemu.ak_name(area).hex()
     assert QemuTpm().endorsements_needed(platforms[QEMU].evidence()) == ()
+
+
+def test_nothing_vouches_for_the_key_and_nothing_of_it_ends(platforms: Mapping[str, FakeMachine]) -> None:
+    machine = platforms[QEMU]
+    claims = QemuTpm().verify(machine.evidence(), BINDER, machine.roots, machine.now)
+    assert (claims.endorsed_until, claims.newest_endorsement, claims.roots) == (times.LATEST, 0, ())
 
 
 def test_another_key_is_another_machine(platforms: Mapping[str, FakeMachine]) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.google import launch_endorsement
 from runtime.attestation.tees.google.launch_endorsement import GOOGLE_TCB_ROOT, GoogleRoot
+from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.fakes import google, tpm, tpm_certificates
 
@@ -32,14 +33,22 @@ def test_measurements_version_and_times() -> None:
     claims = launch_endorsement.verify(GOOD, "snp", (google.pin(),), NOW)
     assert (claims.svn, claims.measurements) == (2, frozenset({ONE, TWO}))
     assert claims.newest_endorsement == google.SIGNED_AT
+    begins = int(tpm_certificates.NOT_BEFORE.timestamp())
+    assert claims.endorsed_until == begins + 3650 * 86_400 + 1
+    early = google.endorsement(google.golden(snp=[ONE], field4=google.signer(days=700)))
+    ends = launch_endorsement.verify(early, "snp", (google.pin(),), NOW).endorsed_until
+    assert ends == begins + 700 * 86_400 + 1
+    launch_endorsement.verify(early, "snp", (google.pin(),), ends - 1)
+    assert refused(early, now=ends) == {"launch.dates.1"}
     assert launch_endorsement.verify(GOOD, "tdx", (google.pin(),), NOW).measurements == {ONE}
     assert GOOGLE_TCB_ROOT.kind == "hardware"
 
 
-def test_an_intermediate_may_stand_between() -> None:
+@pytest.mark.parametrize("path_length", [None, 0, 1])
+def test_an_intermediate_may_stand_between(path_length: int | None) -> None:
     key = tpm.rsa_key("google tcb middle")
     middle_name = tpm_certificates.name("GCE-middle")
-    middle = google.signer(subject=middle_name, key=key.public_key(), ca=True)
+    middle = google.signer(subject=middle_name, key=key.public_key(), ca=True, path_length=path_length)
     leaf = google.signer(issuer=middle_name, issuer_key=key)
     body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(google.root(), middle))
     assert launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW).svn == 2
@@ -113,6 +122,28 @@ def test_what_is_no_endorsement(data: bytes) -> None:
         launch_endorsement.verify(data, "snp", (google.pin(),), NOW)
 
 
+def test_32_kib_are_the_most() -> None:
+    def padded(size: int) -> bytes:
+        room = size - len(GOOD)
+        padding = google.data(99, bytes(room - 5))
+        return GOOD + padding + bytes(room - len(padding))
+
+    largest = padded(32 * 1024)
+    assert len(largest) == 32768
+    assert launch_endorsement.verify(largest, "snp", (google.pin(),), NOW).svn == 2
+    with pytest.raises(MalformedError, match="is 32769 bytes, want at most 32768"):
+        launch_endorsement.verify(padded(32 * 1024 + 1), "snp", (google.pin(),), NOW)
+
+
+def test_the_last_moment_that_can_be_said() -> None:
+    body = google.golden(snp=[ONE], field1=google.number(1, times.LATEST))
+    claims = launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW)
+    assert claims.newest_endorsement == times.LATEST
+    late = google.golden(snp=[ONE], field1=google.number(1, times.LATEST + 1))
+    with pytest.raises(MalformedError, match="timestamp is"):
+        launch_endorsement.verify(google.endorsement(late), "snp", (google.pin(),), NOW)
+
+
 def test_without_a_timestamp_the_certificates_are_the_newest() -> None:
     body = google.golden(snp=[ONE], field1=None)
     claims = launch_endorsement.verify(google.endorsement(body), "snp", (google.pin(),), NOW)
@@ -140,7 +171,14 @@ UNKNOWN = {"extensions": {"1.3.6.1.4.1.99999.1": b"\x05\x00"}, "critical": froze
 
 
 @pytest.mark.parametrize(
-    "change", [{"key_usage": False}, {"cert_sign": True}, {"digital_signature": False}, UNKNOWN]
+    "change",
+    [
+        {"key_usage": False},
+        {"cert_sign": True},
+        {"digital_signature": False},
+        {"ca": True, "cert_sign": False},
+        UNKNOWN,
+    ],
 )
 def test_a_signer_of_another_shape_is_refused(change: dict[str, Any]) -> None:
     body = google.golden(snp=[ONE], field4=google.signer(**change))
