@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.tees.tdx import collateral as parts
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.errors import MalformedError
@@ -34,7 +35,8 @@ def test_collateral_of_another_platform(platform: dict[str, Any], failed: str) -
 @pytest.mark.parametrize("part", ["tcb_info", "qe_identity"])
 def test_a_body_that_was_altered_is_not_even_read(part: str) -> None:
     good = json.loads(COLLATERAL)
-    for text in (good[part].replace('"version":', '"version": '), "no JSON at all"):
+    other = json.dumps(json.loads(good[part]) | {"id": "SGX"})  # which would fail once more, if it were read
+    for text in (good[part].replace('"version":', '"version": '), "no JSON at all", other):
         given = MACHINE.collateral({part: text, f"{part}_signature": good[f"{part}_signature"]})
         assert refused(collateral=given) == {f"collateral.{part}.signature": "collateral_signature"}
 
@@ -148,6 +150,7 @@ def test_serials_of_other_certificates_are_nothing_to_us() -> None:
         (bytes(parts.MAX_COLLATERAL_SIZE + 1), "at most"),
         (b"[]", "is not an object of"),
         (b"{}", "is not an object of"),
+        (json.dumps(list(json.loads(COLLATERAL))).encode(), "is not an object of"),
         (MACHINE.collateral({"more": "x"}), "is not an object of"),
         (MACHINE.collateral({"pck_crl": ""}), "pck_crl is no text"),
         (MACHINE.collateral({"pck_crl": 5}), "pck_crl is no text"),  # type: ignore[dict-item] # on purpose
@@ -180,6 +183,35 @@ def test_the_frame_around_a_list_is_not_free() -> None:
         accept(collateral=collateral(pck_crl=good[:at] + b"\3" + good[at + 1 :]))
 
 
-def test_what_a_stranger_signed_is_not_read() -> None:
-    given = collateral(signer=MACHINE.intel.signer(issuer_key=OTHER_KEY), tcb_info=tcb_info(id="SGX"))
-    assert refused(collateral=given) == {"collateral.tcb_info.signature.signer": "chain"}
+STRANGERS = [
+    ({"issuer_key": OTHER_KEY}, {"signature.signer"}),
+    ({"subject": "Intel SGX PCK Certificate"}, {"names.signer"}),
+    ({"ca": True}, {"authority.signer"}),
+]
+
+
+@pytest.mark.parametrize(("signer", "failed"), STRANGERS)
+def test_what_a_stranger_signed_is_not_read(signer: dict[str, Any], failed: set[str]) -> None:
+    given = collateral(signer=MACHINE.intel.signer(**signer), tcb_info=tcb_info(id="SGX"))
+    assert set(refused(collateral=given)) == {f"collateral.tcb_info.{check}" for check in failed}
+
+
+def test_what_is_signed_under_another_root_is_not_read() -> None:
+    given = MACHINE.collateral(tcb_info=tcb_info(id="SGX"))
+    failed = refused(collateral=given, roots=())
+    assert "collateral.tcb_info.root" in failed
+    assert not any(check.endswith(".kind") for check in failed)
+
+
+def test_what_is_as_large_as_may_be() -> None:
+    assert parts.parse(COLLATERAL.ljust(256 * 1024)) == parts.parse(COLLATERAL)
+    with pytest.raises(MalformedError, match="is 262145 bytes, want at most 262144"):
+        parts.parse(COLLATERAL.ljust(256 * 1024 + 1))
+    body = json.loads(COLLATERAL)["tcb_info"]
+    for size, words in (
+        (64 * 1024, "collateral.tcb_info.signature"),
+        (64 * 1024 + 1, "tcb_info is 65537 bytes"),
+    ):
+        given = MACHINE.collateral({"tcb_info": body.ljust(size), "tcb_info_signature": "00" * 64})
+        with pytest.raises((EvidenceRefusedError, MalformedError), match=words):
+            accept(collateral=given)

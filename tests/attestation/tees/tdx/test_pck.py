@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from runtime.attestation.certificates import Certificate
-from runtime.attestation.findings import EvidenceRefusedError
+from runtime.attestation.findings import EvidenceRefusedError, Findings
 from runtime.attestation.tees.tdx import pck, verify
-from runtime.attestation.tees.tdx.pck import INTEL_ROOT
+from runtime.attestation.tees.tdx.pck import INTEL_ROOT, PckChain
 from runtime.errors import MalformedError
 from tests.fakes import intel as fakes
+from tests.fakes import tpm
 from tests.fakes.intel import NOW
 from tests.fakes.intel_certificates import (
     PLATFORM_CA,
@@ -76,6 +79,98 @@ def test_a_leaf_of_another_shape(leaf: dict[str, Any], failed: str) -> None:
 )
 def test_an_intermediate_of_another_shape(ca: dict[str, Any], failed: str) -> None:
     assert set(refused(MACHINE.quote(ca=ca))) == {failed}
+
+
+# What no certificate that `cryptography` builds would say: the fields as they were read, one of them another.
+
+
+def flags(*said: str) -> x509.KeyUsage:
+    names = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return x509.KeyUsage(**{name: name in said for name in names})
+
+
+def offered(**certificates: dict[str, Any]) -> PckChain:
+    leaf, ca, root = pck.load_chain(CHAIN, 3, "chain", {})
+    read = {"leaf": leaf, "ca": ca, "root": root}
+    return PckChain(**{name: replace(entry, **certificates.get(name, {})) for name, entry in read.items()})
+
+
+def failed_of(chain: PckChain) -> set[str]:
+    findings = Findings()
+    pck.check_chain(findings, chain, MACHINE.roots, NOW)
+    return {check.id for check in findings.failed()}
+
+
+CONSTRAINED = x509.BasicConstraints
+RSA = tpm.rsa_key("ak").public_key()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_usage": None},
+        {"key_usage": flags("key_cert_sign")},
+        {"key_usage": flags("crl_sign")},
+        {"basic_constraints": None},
+        {"basic_constraints": CONSTRAINED(ca=False, path_length=None)},
+        {"basic_constraints": CONSTRAINED(ca=True, path_length=None)},
+        {"basic_constraints": CONSTRAINED(ca=True, path_length=1)},
+        {"critical": frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})},
+    ],
+)
+def test_every_flag_of_an_authority_counts(change: dict[str, Any]) -> None:
+    assert not failed_of(offered(ca={"key_usage": flags("key_cert_sign", "crl_sign")}))
+    assert failed_of(offered(ca=change)) == {"chain.authority.intermediate"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_usage": None},
+        {"key_usage": flags("content_commitment")},
+        {"key_usage": flags("digital_signature", "key_cert_sign")},
+        {"basic_constraints": CONSTRAINED(ca=True, path_length=0)},
+        {"critical": frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})},
+        {"public_key": RSA},
+        {"public_key": P384_KEY.public_key()},
+    ],
+)
+def test_every_flag_of_a_leaf_counts(change: dict[str, Any]) -> None:
+    right = {"key_usage": flags("digital_signature"), "basic_constraints": None}
+    assert not failed_of(offered(leaf=right))
+    assert failed_of(offered(leaf=right | change)) == {"chain.authority.leaf"}
+
+
+def test_a_name_is_intel_s_in_every_part() -> None:
+    (_, ca, _) = pck.load_chain(CHAIN, 3, "chain", {})
+    for at, (oid, _) in enumerate(ca.attributes):
+        parts = list(ca.attributes)
+        parts[at] = (oid, "Somebody Else")
+        for wrong in (parts, [*parts[:at], *parts[at + 1 :]], [*ca.attributes, (oid, "more")]):
+            failed = failed_of(offered(ca={"attributes": tuple(sorted(wrong))}))
+            assert failed == {"chain.names.intermediate"}
+
+
+@pytest.mark.parametrize("key", [RSA, P384_KEY.public_key()], ids=["RSA", "P-384"])
+def test_a_key_of_another_kind_signs_nothing(key: Any) -> None:
+    failed = failed_of(offered(ca={"public_key": key}))
+    assert failed == {"chain.authority.intermediate", "chain.signature.leaf"}
+
+
+def test_16_kib_of_a_chain_are_the_most() -> None:
+    assert len(pck.load_chain(CHAIN.ljust(16 * 1024, b"\n"), 3, "chain", {})) == 3
+    with pytest.raises(MalformedError, match="is 16385 bytes, want at most 16384"):
+        pck.load_chain(CHAIN.ljust(16 * 1024 + 1, b"\n"), 3, "chain", {})
 
 
 def test_an_intermediate_that_is_no_pck_ca() -> None:
