@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from runtime.attestation.tees.tdx import qe
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from tests.fakes import intel as fakes
 from tests.fakes.td_machine import MACHINE, OTHER_KEY, QUOTE, accept, refused
@@ -45,7 +47,7 @@ def test_another_vendor_s_enclave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("qe", "failed"),
+    ("enclave", "failed"),
     [
         ({"mrsigner": bytes(32)}, "qe.signer"),
         ({"prod_id": 1}, "qe.product"),
@@ -53,10 +55,34 @@ def test_another_vendor_s_enclave() -> None:
         ({"attributes": bytes.fromhex("17000000000000000000000000000000")}, "qe.attributes"),
     ],
 )
-def test_another_enclave_of_the_vendor(qe: dict[str, Any], failed: str) -> None:
-    assert refused(MACHINE.quote(qe=qe)) == {failed: "qe_identity"}
+def test_another_enclave_of_the_vendor(enclave: dict[str, Any], failed: str) -> None:
+    assert refused(MACHINE.quote(qe=enclave)) == {failed: "qe_identity"}
 
 
 def test_attributes_outside_the_mask_do_not_count() -> None:
     attributes = bytes.fromhex("15000000000000000100000000000000")
     assert accept(MACHINE.quote(qe={"attributes": attributes})).tcb.qe.status == TcbStatus.UP_TO_DATE
+
+
+def test_every_field_is_where_the_processor_puts_it() -> None:
+    """Intel SDM volume 3D, section 38.15: each field alone in a report of zeros."""
+    for name, offset, size in (
+        ("cpu_svn", 0, 16),
+        ("miscselect", 16, 4),
+        ("attributes", 48, 16),
+        ("mrenclave", 64, 32),
+        ("mrsigner", 128, 32),
+        ("isv_prod_id", 256, 2),
+        ("isv_svn", 258, 2),
+        ("report_data", 320, 64),
+    ):
+        value = bytes([1, *range(2, size), 255])[: size - 1] + b"\xff"
+        report = qe.read((bytes(offset) + value).ljust(384, b"\0"))
+        for field in dataclasses.fields(report):
+            found = getattr(report, field.name)
+            said = (
+                found
+                if isinstance(found, bytes)
+                else found.to_bytes(size if field.name == name else 4, "little")
+            )
+            assert said == value if field.name == name else not any(said), (name, field.name)

@@ -60,6 +60,12 @@ def test_fields_of_version_5() -> None:
     assert (older.body_type, older.report.mrservicetd) == (2, None)
 
 
+def test_32_kib_are_the_most() -> None:
+    assert quote.parse(QUOTE.ljust(32768, b"\0")).signed == QUOTE[:SIGNED]
+    with pytest.raises(MalformedError, match="is 32769 bytes, want at most 32768"):
+        quote.parse(QUOTE.ljust(32769, b"\0"))
+
+
 OUTER = SIGNED + 4 + 128
 INNER = OUTER + 6 + 384 + 64
 
