@@ -17,7 +17,7 @@ from runtime.documents.settings import Settings
 from runtime.errors import UnreachableError
 from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.server import TunnelServer
-from runtime.tunnel.supervisor import Status
+from runtime.tunnel.status import Status
 from runtime.web.documents import PublishedDocuments
 
 

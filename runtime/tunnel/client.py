@@ -20,7 +20,8 @@ from runtime.limits import Limits
 from runtime.tunnel import access_log, resolve
 from runtime.tunnel.data import Carried, Origin
 from runtime.tunnel.owner_desk import TellStatus
-from runtime.tunnel.supervisor import Status, Supervisor
+from runtime.tunnel.status import Status
+from runtime.tunnel.supervisor import Supervisor
 from runtime.tunnel.tls_end import visitor_context
 
 log = logging.getLogger("tunnel.client")

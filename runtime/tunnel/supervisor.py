@@ -13,26 +13,24 @@ import random
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import partial, reduce
 
-from runtime.attestation.result import AttestationResult
 from runtime.channel import session as channel
 from runtime.channel import transport
 from runtime.channel.deadline import deadline
 from runtime.channel.party import Party
 from runtime.channel.session import Session
-from runtime.errors import PeerError, TunnelError
+from runtime.errors import PeerError
 from runtime.limits import Limits
 from runtime.tunnel import data, session_messages
 from runtime.tunnel.access_log import AccessLog
-from runtime.tunnel.data import Carried, DataConnection, JoinTicket, Origin, OriginTable
+from runtime.tunnel.data import Carried, Origin, OriginTable
 from runtime.tunnel.document_exchange import DocumentExchange
+from runtime.tunnel.joined import Joined, log_fields
 from runtime.tunnel.owner_desk import TellStatus
 from runtime.tunnel.owner_door import OwnerDoor
 from runtime.tunnel.renewal import due_in
-from runtime.tunnel.routing import SessionId
 from runtime.tunnel.session_messages import Answer, AttestAgain, DataPlan, Goaway, Offer, Ping, Pong, Serving
+from runtime.tunnel.status import INTERNAL, Status
 from runtime.tunnel.together import run_together
 
 log = logging.getLogger("tunnel.client")
@@ -40,26 +38,6 @@ log = logging.getLogger("tunnel.client")
 FIRST_PAUSE_S = 0.5  # doubles per failure up to the cap of the settings; each pause is random(0, that)
 SETTLED_S = 10.0  # a session that lived this long was good: the next pause starts small again
 LEAST_PING_S = 0.1  # whatever a server asks for
-JOIN_TRIES = 3
-JOIN_PAUSE_S = 0.3  # longer than the server needs to tell its workers a new epoch
-
-
-@dataclass(slots=True)
-class Status:
-    """What one address is doing, for /status and the metrics."""
-
-    address: str
-    state: str = "connecting"  # connecting, established, waiting, draining
-    peer: AttestationResult | None = None
-    granted: tuple[str, ...] = ()
-    not_granted: tuple[str, ...] = ()
-    connections: int = 0
-    since: float = 0.0  # monotonic seconds of the last change of state
-    sessions: int = 0  # established since the start
-    handshakes: int = 0  # first attestations that led to a session
-    handshakes_s: float = 0.0  # what they took, from the dial on
-    last_error: str = ""
-    failures: dict[str, int] = field(default_factory=dict)  # code -> how often
 
 
 class Supervisor:
@@ -84,8 +62,8 @@ class Supervisor:
         self._hurry = asyncio.Event()
         self._again = asyncio.Event()  # attest again now
         self._session: Session | None = None
-        self._connections: dict[int, DataConnection] = {}
-        self._carried = Carried()  # by connections that are gone
+        self._joined: Joined | None = None
+        self._carried = Carried()  # by sessions that are over
         self._table = OriginTable(self._routes, frozenset())
         self._farewell: asyncio.TimerHandle | None = None
         self._retry_after_s = 0.0  # what the server asked for
@@ -95,23 +73,23 @@ class Supervisor:
         failures = 0
         while True:
             started = time.monotonic()
-            self._change("connecting")
+            self.status.change("connecting")
             error = await self._one_session()
             if error is not None:
                 self._note(error)
             failures = 0 if time.monotonic() - started >= SETTLED_S else failures + 1
-            self._change("waiting")
+            self.status.change("waiting")
             await self._pause(min(self._cap, FIRST_PAUSE_S * 2 ** min(failures, 16)))
 
     @property
     def streams(self) -> int:
         """Count the visitors' streams open now."""
-        return sum(connection.streams for connection in self._connections.values())
+        return 0 if self._joined is None else self._joined.streams
 
     @property
     def carried(self) -> Carried:
         """Sum up since the start."""
-        return reduce(Carried.plus, (each.carried for each in self._connections.values()), self._carried)
+        return self._carried if self._joined is None else self._carried.plus(self._joined.carried)
 
     def hurry(self) -> None:
         """Skip the present pause."""
@@ -139,7 +117,7 @@ class Supervisor:
 
     async def drain(self) -> None:
         """Let the streams end, at most for the drain time; the caller cancels `run` afterwards."""
-        self._change("draining")
+        self.status.change("draining")
         session = self._session
         if session is None:
             return
@@ -149,9 +127,8 @@ class Supervisor:
             await session.send(session_messages.encode(goaway))
         except PeerError:
             return
-        await asyncio.gather(
-            *(c.drain(self._limits.drain_s) for c in self._connections.values()), return_exceptions=True
-        )
+        if self._joined is not None:
+            await self._joined.drain()
 
     # -- one session ------------------------------------------------------------------------------
 
@@ -187,11 +164,9 @@ class Supervisor:
             if self._farewell is not None:
                 self._farewell.cancel()
                 self._farewell = None
-            for connection in self._connections.values():
-                connection.abort()
-            self._carried = self.carried
-            self._connections.clear()
-            self.status.connections = 0
+            if self._joined is not None:
+                self._joined.abort()
+                self._carried, self._joined = self.carried, None
             wire.close()
 
     async def _serve(self, session: Session) -> None:
@@ -206,12 +181,18 @@ class Supervisor:
             self.document_changed()  # it did since the handshake began
         self._table = OriginTable(self._routes, frozenset())
         self.status.peer = session.peer
-        counters = [0] * len(plan.ports)
-        for worker in range(len(plan.ports)):
-            self._connections[worker] = await self._join(session, plan, worker, counters)
+        self._joined = joined = Joined(
+            session=session,
+            plan=plan,
+            origins=self._table,
+            limits=self._limits,
+            status=self.status,
+            access=self._access,
+        )
+        await joined.open()
         await self._offer()
         self.status.sessions += 1
-        self._change("established")
+        self.status.change("established")
         log.info("session established", extra={"fields": self._fields(session)})
         last_pong = [time.monotonic()]
         documents = DocumentExchange(session, self._party.documents, self._limits)
@@ -221,7 +202,7 @@ class Supervisor:
             self._listen(session, last_pong, documents),
             documents.run(),
             door.run(),
-            *(self._keep_joined(session, plan, worker, counters) for worker in range(len(plan.ports))),
+            *(joined.keep(worker) for worker in range(len(plan.ports))),
         )
 
     async def _attest_again(self, session: Session, documents: DocumentExchange) -> None:
@@ -235,66 +216,6 @@ class Supervisor:
             self.status.peer = session.peer
             documents.look()
             log.info("session attested again", extra={"fields": self._fields(session)})
-
-    async def _join(
-        self, session: Session, plan: DataPlan, worker: int, counters: list[int]
-    ) -> DataConnection:
-        """Open one data connection; a refusal while the epoch changes is tried again with the new secret."""
-        tries = 0
-        while True:
-            counters[worker] += 1
-            ticket = JoinTicket(
-                session=SessionId(session.id),
-                epoch=session.epoch,
-                worker=worker,
-                counter=counters[worker],
-                secret=session.join_secret,
-                certificate_sha256=bytes.fromhex(plan.certificate_sha256),
-            )
-            try:
-                connection = await data.connect(
-                    (self.status.address, plan.ports[worker]),
-                    ticket=ticket,
-                    origins=self._table,
-                    limits=self._limits,
-                    deadline_s=self._limits.data_dial_s,
-                    follow=self._follow(session),
-                )
-            except PeerError as error:
-                tries += 1
-                if error.code != "join_refused" or tries == JOIN_TRIES:
-                    raise
-                await asyncio.sleep(JOIN_PAUSE_S)
-            else:
-                self.status.connections += 1
-                return connection
-
-    async def _rejoin(
-        self, session: Session, plan: DataPlan, worker: int, counters: list[int]
-    ) -> DataConnection:
-        """Join again, trying for as long as a server may need to replace a worker that died."""
-        end = time.monotonic() + self._limits.worker_start_s
-        while True:
-            try:
-                return await self._join(session, plan, worker, counters)
-            except TunnelError:
-                if time.monotonic() > end:
-                    raise
-                await asyncio.sleep(JOIN_PAUSE_S)
-
-    async def _keep_joined(self, session: Session, plan: DataPlan, worker: int, counters: list[int]) -> None:
-        """Replace a data connection that is lost; if the worker takes none, the session is over."""
-        while True:
-            reason = await self._connections[worker].closed
-            self.status.connections -= 1
-            if self.status.state == "draining":
-                await session.transport.closed  # streams of other workers may still be ending
-            log.warning(
-                "data connection lost", extra={"fields": {**self._fields(session), "reason": str(reason)}}
-            )
-            joined = await self._rejoin(session, plan, worker, counters)
-            self._carried = self._carried.plus(self._connections[worker].carried)
-            self._connections[worker] = joined
 
     async def _listen(self, session: Session, last_pong: list[float], documents: DocumentExchange) -> None:
         newest = 0  # answer
@@ -315,7 +236,7 @@ class Supervisor:
                 case Goaway(reason=reason) as goaway:
                     # The server closes its listener next; its streams may end, then we dial again.
                     log.info("server drains", extra={"fields": {**self._fields(session), "reason": reason}})
-                    self._change("draining")
+                    self.status.change("draining")
                     self._prepare_to_leave(goaway)
                 case _:
                     await documents.take(message)
@@ -329,8 +250,8 @@ class Supervisor:
             self._farewell = loop.call_later(seconds - data.farewell_s(seconds), self._say_farewell)
 
     def _say_farewell(self) -> None:
-        for connection in self._connections.values():
-            connection.farewell()
+        if self._joined is not None:
+            self._joined.farewell()
 
     async def _ping(self, session: Session, last_pong: list[float], plan: DataPlan) -> None:
         n, ping_s = 0, min(self._limits.ping_s, max(plan.ping_ms / 1000, LEAST_PING_S))
@@ -358,28 +279,11 @@ class Supervisor:
 
     # -- small things -----------------------------------------------------------------------------
 
-    def _follow(self, session: Session) -> data.Follow | None:
-        if self._access is None:
-            return None
-        return partial(self._access.follow, peer=session.peer.member, from_visitor="received")
-
     def _note(self, error: Exception) -> None:
-        first: BaseException = error
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        code = first.code if isinstance(first, TunnelError) else "internal"
-        fields = {"address": self.status.address, "code": code, "detail": str(first)}
-        if code == "internal":
+        fields = self.status.failed(error)
+        if fields["code"] == INTERNAL:
             log.error("a session ended by a fault of ours", exc_info=error, extra={"fields": fields})
-        self.status.failures[code] = self.status.failures.get(code, 0) + 1
-        self.status.last_error = str(first)
         log.warning("session over", extra={"fields": fields})
-
-    def _change(self, state: str) -> None:
-        self.status.state = state
-        self.status.since = time.monotonic()
-        if state != "established" and state != "draining":
-            self.status.peer, self.status.granted = None, ()
 
     async def _pause(self, most_s: float) -> None:
         self._hurry.clear()
@@ -392,9 +296,4 @@ class Supervisor:
             pass
 
     def _fields(self, session: Session) -> dict[str, object]:
-        return {
-            "session": session.id.hex()[:12],
-            "address": self.status.address,
-            "member": session.peer.member,
-            "grade": session.peer.grade,
-        }
+        return log_fields(session, self.status.address)

@@ -10,7 +10,7 @@ from typing import Any, cast
 from runtime.commands import member_status
 from runtime.errors import UnreachableError
 from runtime.tunnel.control import Counters
-from runtime.tunnel.supervisor import Status
+from runtime.tunnel.status import Status
 from tests.web.owner import settings
 
 

@@ -29,6 +29,7 @@ from runtime.tunnel.client import TunnelClient
 from runtime.tunnel.data import Origin
 from runtime.tunnel.server import TunnelServer
 from runtime.tunnel.session_messages import ControlMessage, DataPlan
+from runtime.tunnel.supervisor import Supervisor
 from tests.channel import parties
 from tests.channel.parties import FixedDocument
 from tests.fakes.amd import FakeAmd
@@ -43,6 +44,7 @@ HOSTNAMES = {
     "client-2": ("app.test",),
 }
 LIMITS = Limits(drain_s=0.5)
+ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
 
 
 def digest(name: str) -> bytes:
@@ -240,3 +242,26 @@ async def is_served(server: TunnelServer, host: str, address: str = "127.0.0.1")
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return answer == b"hello"
+
+
+@contextlib.asynccontextmanager
+async def supervised(
+    fleet: SmallFleet, *, cap_s: float = 0.1, **party: Any
+) -> AsyncGenerator[Supervisor, None]:
+    """Run a client's supervisor of one address."""
+    made = Supervisor(
+        address="127.0.0.1",
+        port=fleet.sessions_port,
+        party=fleet.party("client-1", **party),
+        limits=party.get("limits", LIMITS),
+        pause_cap_s=cap_s,
+        routes=ROUTES,
+        status=dict,
+        access=None,
+    )
+    running = asyncio.create_task(made.run())
+    try:
+        yield made
+        assert not running.done()  # whatever happened
+    finally:
+        await ended(running)

@@ -326,7 +326,8 @@ async def test_sessions_attest_again_and_visitors_notice_nothing(
         writer.write(b"same stream")
         assert await reader.readexactly(11) == b"same stream"
         [supervisor] = [supervisor for supervisor, _ in client._running.values()]
-        for connection in supervisor._connections.values():
+        assert supervisor._joined is not None
+        for connection in supervisor._joined.connections.values():
             connection.abort()  # what is dialled anew joins with the new epoch's secret
         async with asyncio.timeout(20):
             while not await is_served(server, "app.test"):  # noqa: ASYNC110 - a visitor looks from outside

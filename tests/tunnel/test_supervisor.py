@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +14,8 @@ import pytest
 from runtime.attestation.wire import Evidence
 from runtime.channel import session as channel
 from runtime.channel.boot_key import BootKey
-from runtime.tunnel.data import Origin
 from runtime.tunnel.frames import ResetCode
+from runtime.tunnel.joined import Joined
 from runtime.tunnel.live_session import LiveSession
 from runtime.tunnel.session_messages import (
     Answer,
@@ -34,36 +32,12 @@ from runtime.tunnel.supervisor import Supervisor
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
 from tests.tunnel.rig import until
-from tests.tunnel.small_fleet import LIMITS, SmallFleet, ended, hear, say
-
-ROUTES = {"app.test": Origin(kind="tls", host="127.0.0.1", port=9, ssl_context=None)}
+from tests.tunnel.small_fleet import LIMITS, ROUTES, SmallFleet, hear, say, supervised
 
 
 @pytest.fixture
 def fleet(amd: FakeAmd) -> SmallFleet:
     return SmallFleet(amd)
-
-
-@contextlib.asynccontextmanager
-async def supervised(
-    fleet: SmallFleet, *, cap_s: float = 0.1, **party: Any
-) -> AsyncGenerator[Supervisor, None]:
-    made = Supervisor(
-        address="127.0.0.1",
-        port=fleet.sessions_port,
-        party=fleet.party("client-1", **party),
-        limits=party.get("limits", LIMITS),
-        pause_cap_s=cap_s,
-        routes=ROUTES,
-        status=dict,
-        access=None,
-    )
-    running = asyncio.create_task(made.run())
-    try:
-        yield made
-        assert not running.done()  # whatever happened
-    finally:
-        await ended(running)
 
 
 def instead_of_talking(monkeypatch: pytest.MonkeyPatch, *messages: Any) -> None:
@@ -233,19 +207,6 @@ async def test_data_connections_go_only_to_the_certificate_that_the_session_name
             assert server.workers.counters() == [] or server.workers.counters()[0][1].received == {}
 
 
-async def test_a_lost_data_connection_is_replaced_within_the_session(fleet: SmallFleet) -> None:
-    async with fleet.server() as server, supervised(fleet) as supervisor:
-        await until(lambda: granted(supervisor) and server.is_ready())
-        for _ in range(3):
-            old = supervisor._connections[0]
-            old.abort()
-            await until(lambda old=old: supervisor._connections[0] is not old)  # type: ignore[misc]  # bound default
-            await until(server.is_ready)
-            assert supervisor.status.connections == 1
-        assert supervisor.status.sessions == 1
-        assert supervisor.status.failures == {}
-
-
 async def test_a_server_that_is_not_there_is_dialled_again_after_a_pause_that_hurry_skips(
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,18 +277,19 @@ async def test_a_document_that_arrives_while_data_connections_are_joined_is_not_
     fleet: SmallFleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client alone hears of it: it attests again though no server asks."""
-    genuine, joins = Supervisor._join, 0
+    genuine, joins, ours = Joined.open, 0, list[Supervisor]()
 
-    async def join(supervisor: Supervisor, *args: Any) -> Any:
+    async def join(joined: Joined) -> None:
         nonlocal joins
         joins += 1
         if joins == 1:
             fleet.documents.payload = fleet.payload(version=2)
-            supervisor.document_changed()
-        return await genuine(supervisor, *args)
+            ours[0].document_changed()
+        await genuine(joined)
 
-    monkeypatch.setattr(Supervisor, "_join", join)
-    async with fleet.server() as server, supervised(fleet):
+    monkeypatch.setattr(Joined, "open", join)
+    async with fleet.server() as server, supervised(fleet) as supervisor:
+        ours.append(supervisor)
         await until(lambda: [live.session.epoch for live in server.sessions()] == [1])
 
 

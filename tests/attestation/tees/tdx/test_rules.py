@@ -108,6 +108,7 @@ def test_each_demand_fails_alone(claims: TdxClaims, wanted: dict[str, str]) -> N
         (status(TcbStatus.SW_HARDENING_NEEDED), {"statuses": frozenset({TcbStatus.SW_HARDENING_NEEDED})}),
         (status(TcbStatus.OUT_OF_DATE, age_days=9), {"out_of_date_grace_days": 10}),
         (status(TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, age_days=9), {"out_of_date_grace_days": 10}),
+        (status(TcbStatus.OUT_OF_DATE, age_days=0), {"out_of_date_grace_days": 1}),
     ],
 )
 def test_each_demand_can_be_met(claims: TdxClaims, changes: dict[str, Any]) -> None:
@@ -118,6 +119,8 @@ def test_revoked_is_never_accepted_and_grace_ends() -> None:
     assert failed(status(TcbStatus.REVOKED), statuses=frozenset(TcbStatus)) == {"tcb.status": "tcb"}
     for value, age in ((TcbStatus.OUT_OF_DATE, 10), (TcbStatus.CONFIGURATION_NEEDED, 0)):
         assert failed(status(value, age_days=age), out_of_date_grace_days=10) == {"tcb.status": "tcb"}
+    # No days of grace are none, though Intel may date a level ahead.
+    assert failed(status(TcbStatus.OUT_OF_DATE, age_days=-1)) == {"tcb.status": "tcb"}
 
 
 def test_an_empty_set_accepts_nothing() -> None:
