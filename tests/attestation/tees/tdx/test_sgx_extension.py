@@ -74,6 +74,15 @@ def one(path: bytes, value: bytes) -> bytes:
         (Platform(pce_id=bytes(1)).extension(), "1 bytes, want 2"),
         (Platform(instance=bytes(17)).extension(), "17 bytes, want 16"),
         (Platform(sgx_type=3).extension(), "want 0 to 2"),
+        (Platform(pce_svn=0x10000).extension(), "want 0 to 65535"),
+        (tlv(0x30, tlv(0x30, tlv(4, SGX_ARC + b"\1") + tlv(4, PPID))), "outside Intel's arc"),
+        (GOOD.replace(pair(b"\1", tlv(4, PPID)), pair(b"\1", tlv(5, PPID))), "begins with 0510"),
+        (
+            tlv(0x30, pair(b"\1", tlv(4, PPID) + b"\0") + GOOD[4 + len(pair(b"\1", tlv(4, PPID))) :]),
+            "01 begins",
+        ),
+        (b"\x30\x81\x7f" + bytes(127), "length that is not in DER"),
+        (b"\x30\x82\x00\xff" + bytes(255), "length that is not in DER"),
         (GOOD.replace(pair(b"\2\1", integer(4)), pair(b"\2\1", b"\2\1\x84")), "want 0 to 255 in DER"),
         (GOOD.replace(tlv(1, b"\0"), tlv(1, b"\1")), "BOOLEAN that is not in DER"),
     ],
@@ -96,6 +105,12 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
     inner = GOOD[4:] + pair(b"\x09", tlv(4, b"new"))
     assert read(tlv(0x30, inner)).fmspc == FMSPC
     assert SGX_ARC in GOOD
+
+
+@pytest.mark.parametrize("size", [*range(100, 130), *range(230, 262)])
+def test_lengths_of_one_two_and_three_bytes(size: int) -> None:
+    for more in (pair(b"\x09", tlv(4, bytes(size))), pair(b"\x09" + bytes(size), b"")):
+        assert read(tlv(0x30, GOOD[4:] + more)).fmspc == FMSPC
 
 
 @settings(max_examples=150, deadline=None)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from runtime.attestation import certificates
+from runtime.attestation.findings import Findings
+from runtime.attestation.tees.tdx import qe, quote, sgx_extension, tcb
+from runtime.attestation.tees.tdx import tcb_info as bodies
 from runtime.attestation.tees.tdx.tcb import converge
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.documents import times
+from tests.fakes import intel as fakes
 from tests.fakes.intel import level, platform_level, qe_identity, tcb_info
 from tests.fakes.intel_certificates import (
     COMPONENTS,
@@ -143,3 +149,29 @@ def test_the_date_is_that_of_the_oldest_part(oldest: str) -> None:
     identity = qe_identity(tcbLevels=[dated("qe", level("UpToDate", isvsvn=4))])
     claims = accept(collateral=collateral(tcb_info=info, qe_identity=identity))
     assert claims.tcb.date == times.parse("2023-08-09T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("changes", "failed"),
+    [
+        ({}, []),
+        ({"pck": {"pce_svn": 12}}, ["tcb.platform"]),
+        ({"report": {"tee_tcb_svn": bytes([0, 1, 3]).ljust(16, b"\0")}}, ["tcb.module"]),
+        ({"qe": {"isv_svn": 0}}, ["tcb.qe"]),
+    ],
+)
+def test_without_one_level_there_is_no_judgement(changes: dict[str, Any], failed: list[str]) -> None:
+    """Whoever forgot to look at the findings would still have nothing to go on."""
+    parsed = quote.parse(MACHINE.quote())
+    leaf = certificates.load(fakes.pem(MACHINE.intel.pck()), "PCK")
+    report = replace(parsed.report, **changes.get("report", {}))
+    platform = replace(sgx_extension.read(leaf), **changes.get("pck", {}))
+    enclave = replace(qe.read(parsed.qe_report), **changes.get("qe", {}))
+    info, identity = bodies.tcb_info(tcb_info()), bodies.qe_identity(qe_identity())
+    findings = Findings()
+    module = tcb.check_module(findings, report, info)
+    judged = tcb.check_levels(findings, report, platform, enclave, info, identity, module)
+    assert [check.id for check in findings.failed()] == failed
+    assert (judged is None) is bool(failed)
+    unknown = tcb.check_levels(Findings(), report, platform, enclave, info, identity, None)
+    assert unknown is None  # a module of a newer line than TDX 1.0 needs its own levels

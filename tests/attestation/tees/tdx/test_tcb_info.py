@@ -61,6 +61,13 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
         ({"fmspc": "90c06f0000"}, "fmspc is not 6 bytes"),
         ({"fmspc": "90c06f00000g"}, "fmspc is not hexadecimal"),
         ({"fmspc": "90 c06f00000"}, "fmspc is not"),
+        ({"fmspc": "90c06f0000  "}, "fmspc is not 6 bytes"),
+        ({"fmspc": "90c06f000000 "}, "fmspc is not 1 to 12"),
+        (
+            {"tcbEvaluationDataNumber": 1 << 32},
+            "tcbEvaluationDataNumber is not an integer from 0 to 4294967295",
+        ),
+        ({"tdxModuleIdentities": [{"id": "T" * 17}]}, r"tdxModuleIdentities\[0\].id is not 1 to 16"),
         ({"fmspc": "90c06f00000é"}, "fmspc is not 1 to 12 ASCII"),
         ({"fmspc": ""}, "fmspc is not 1 to 12"),
         ({"tcbEvaluationDataNumber": True}, "tcbEvaluationDataNumber is not an integer"),
@@ -78,7 +85,15 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
             "tdxtcbcomponents is not a list of 16",
         ),
         ({"tcbLevels": [platform_level("UpToDate", tdx=[256] * 16)]}, "svn is not an integer from 0 to 255"),
+        (
+            {"tcbLevels": [platform_level("UpToDate", pce_svn=65536)]},
+            "pcesvn is not an integer from 0 to 65535",
+        ),
         ({"tcbLevels": [platform_level("UpToDate", advisories=[5])]}, "advisoryIDs is not a list of names"),
+        ({"tcbLevels": [platform_level("UpToDate", advisories=[""])]}, "advisoryIDs is not a list of names"),
+        ({"tcbLevels": [platform_level("UpToDate", advisories=["x" * 65])]}, "advisoryIDs is not a list of"),
+        ({"tcbLevels": [platform_level("UpToDate", advisories=["é"])]}, "advisoryIDs is not a list of names"),
+        ({"tcbLevels": [platform_level("UpToDate", advisories="INTEL")]}, "advisoryIDs is not a list of at"),
         (
             {"tcbLevels": [platform_level("UpToDate", advisories=["x"] * 257)]},
             "advisoryIDs is not a list of at",
@@ -88,6 +103,52 @@ def test_names_that_intel_may_add_are_passed_over() -> None:
 def test_values_of_another_kind(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(MalformedError, match=words):
         tcb.tcb_info(tcb_info(**changes))
+
+
+@pytest.mark.parametrize("svn", [-1, 256, True, 1.0, "1", None])
+def test_the_component_that_is_no_number_is_named(svn: Any) -> None:
+    level = platform_level("UpToDate")
+    level["tcb"]["sgxtcbcomponents"] = [{"svn": n} for n in (0, 255, 3, svn, *[9] * 12)]
+    with pytest.raises(MalformedError, match=r"sgxtcbcomponents\[3\].svn is not an integer from 0 to 255"):
+        tcb.tcb_info(tcb_info(tcbLevels=[level]))
+    for components in [None, {"x": 1}, "x" * 16]:
+        level["tcb"]["sgxtcbcomponents"] = components
+        with pytest.raises(MalformedError, match="sgxtcbcomponents is not a list of 16"):
+            tcb.tcb_info(tcb_info(tcbLevels=[level]))
+
+
+def test_the_largest_values_are_read() -> None:
+    most = platform_level("UpToDate", advisories=["x" * 64, "y", *["z"] * 254], pce_svn=65535)
+    most["tcb"]["sgxtcbcomponents"] = [{"svn": n} for n in (0, 255, *[9] * 14)]
+    info = tcb.tcb_info(tcb_info(tcbLevels=[most], tcbEvaluationDataNumber=(1 << 32) - 1))
+    assert info.levels[0].verdict.advisories[:2] == ("x" * 64, "y")
+    assert (info.levels[0].pce_svn, info.evaluation_number) == (65535, (1 << 32) - 1)
+    assert info.levels[0].sgx[:2] == (0, 255)
+    modules = tcb_info()["tdxModuleIdentities"][:1]
+    named = tcb.tcb_info(tcb_info(tdxModuleIdentities=[modules[0] | {"id": "T" * 16}])).modules
+    assert [module.id for module in named] == ["T" * 16]
+    found = tcb.qe_identity(
+        qe_identity(
+            isvprodid=65535,
+            tcbEvaluationDataNumber=(1 << 32) - 1,
+            tcbLevels=[level("UpToDate", isvsvn=65535)],
+        )
+    )
+    assert (found.isv_prod_id, found.evaluation_number) == (65535, (1 << 32) - 1)
+    assert found.levels[0].isv_svn == 65535
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"isvprodid": 65536},
+        {"tcbEvaluationDataNumber": 1 << 32},
+        {"tcbLevels": [level("UpToDate", isvsvn=65536)]},
+    ],
+)
+def test_larger_values_of_a_qe_identity_are_not(changes: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError, match="is not an integer from 0 to"):
+        tcb.qe_identity(qe_identity(**changes))
 
 
 def test_levels_of_a_qe_identity_are_read_too() -> None:
@@ -113,6 +174,11 @@ def test_json_has_one_reading(data: bytes, words: str) -> None:
 
 def test_what_a_body_says_that_it_is() -> None:
     assert tcb.kind(tcb.read_json(b'{"id":"SGX","version":3}', "x"), "x") == ("SGX", 3)
+    assert tcb.kind({"id": "T" * 16, "version": 65535}, "x") == ("T" * 16, 65535)
+    assert tcb.kind({"id": "T", "version": 0}, "x") == ("T", 0)
+    for wrong in ({"id": "T" * 17, "version": 1}, {"id": "T", "version": 65536}, {"id": "", "version": 1}):
+        with pytest.raises(MalformedError, match="is not"):
+            tcb.kind(wrong, "x")
     with pytest.raises(MalformedError, match="no object"):
         tcb.kind([], "TCB info")
 
