@@ -53,6 +53,14 @@ def test_claims_end_with_the_first_of_the_revocation_lists() -> None:
         assert accept(collateral=collateral(**changed)).endorsed_until == times.parse(sooner)
 
 
+def test_claims_end_with_the_first_of_the_certificates() -> None:
+    last = times.parse("2026-01-20T00:00:00Z")  # in which it is still valid: 384 days after 2025-01-01
+    quote = MACHINE.quote(pck={"days": 384})
+    assert accept(quote).endorsed_until == last + 1
+    accept(quote, now=last)
+    assert "chain.dates.leaf" in refused(quote, now=last + 1)
+
+
 def test_zeros_behind_the_quote_are_a_buffer() -> None:
     assert accept(MACHINE.quote(trailing=bytes(3065))).report.mrtd == b"\x22" * 48
     assert refused(MACHINE.quote(trailing=bytes(9) + b"x")) == {"quote.padding": "padding"}
