@@ -59,7 +59,8 @@ class _Der:
             count = size - 0x80
             raw = self.data[start : start + count]
             size = int.from_bytes(raw, "big")
-            if count > 2 or len(raw) != count or size < (0x80 if count == 1 else 0x100):
+            # A length that is cut off is too small for its form.
+            if count > 2 or size < (0x80 if count == 1 else 0x100):
                 raise self.fail(f"{field} has a length that is not DER")
             start += count
         elif size == 0x80:
@@ -76,10 +77,12 @@ class _Der:
     def unsigned(self, field: str) -> int:
         """INTEGER of 64 bits at most, not negative, shortest form."""
         raw = self.take(_INTEGER, field)
-        shortest = len(raw) == 1 or (len(raw) > 1 and (raw[0] != 0 or raw[1] >= 0x80))
-        if not shortest or raw[0] >= 0x80 or len(raw) > 9:
+        number = int.from_bytes(raw, "big")
+        if number >= 1 << 64 or raw != number.to_bytes(
+            number.bit_length() // 8 + 1, "big"
+        ):  # a bit for the sign
             raise self.fail(f"{field} is no unsigned INTEGER of 64 bits")
-        return int.from_bytes(raw, "big")
+        return number
 
     def text(self, field: str) -> str:
         raw = self.take(_UTF8, field)

@@ -43,7 +43,8 @@ SECURITY = element(0xA0, element(0x30, element(0xA0, integer(0)) + element(0xA1,
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (bytes(2000), "want at most"),
+        (bytes(1025), "want at most 1024"),
+        (bytes(1024), "tag 0x30"),
         (b"", "tag 0x30"),
         (RIGHT + b"\0", "behind its last field"),
         (fields(TEXT, NUMBER, TEXT, NUMBER, TEXT, SECURITY, NUMBER), "behind its last field"),
@@ -55,6 +56,9 @@ SECURITY = element(0xA0, element(0x30, element(0xA0, integer(0)) + element(0xA1,
         (fields(TEXT, element(2, b"")), "projectNumber is no unsigned"),
         (fields(TEXT, element(2, b"\0\1")), "projectNumber is no unsigned"),
         (fields(TEXT, element(2, b"\xff")), "projectNumber is no unsigned"),
+        (fields(TEXT, element(2, b"\x80")), "projectNumber is no unsigned"),
+        (fields(TEXT, element(2, b"\0\x7f")), "projectNumber is no unsigned"),
+        (fields(TEXT, element(2, b"\x01" + bytes(8))), "projectNumber is no unsigned"),
         (fields(TEXT, element(2, b"\x01" * 10)), "projectNumber is no unsigned"),
         (b"\x30\x80\0\0", "indefinite"),
         (b"\x30\x81\x01\0", "not DER"),
@@ -95,6 +99,37 @@ def test_the_largest_extension_is_read_and_an_error_has_its_place_in_it() -> Non
     with pytest.raises(MalformedError, match="has not the tag 0x30") as refused:
         instance.parse(inner)
     assert refused.value.offset == len(inner) - 2
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 255, 256, 300, 32767, 32768, 2**63, 2**64 - 1])
+def test_a_number_of_any_size_is_read(number: int) -> None:
+    assert instance.parse(instance_extension(instance=number)).instance_id == number
+
+
+@pytest.mark.parametrize("size", [*range(20, 140), *range(160, 255)])
+def test_a_text_of_any_size_is_read(size: int) -> None:
+    assert instance.parse(instance_extension(name="n" * size)).instance_name == "n" * size
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x30\x82", b"\x30\x82\xff", b"\x30\x81\x7f", b"\x30\x82\x00\xff" + bytes(255)]
+)
+def test_a_length_that_is_cut_off_or_too_long_is_not_der(data: bytes) -> None:
+    with pytest.raises(MalformedError, match="not DER"):
+        instance.parse(data)
+
+
+def test_an_error_has_its_place_behind_what_was_read() -> None:
+    with pytest.raises(MalformedError, match="projectNumber has not the tag") as refused:
+        instance.parse(fields(TEXT, TEXT))
+    assert refused.value.offset == 2 + len(TEXT)
+
+
+def test_the_version_is_one_number_and_nothing_else() -> None:
+    flag = element(0xA1, b"\x01\x01\xff")
+    two = element(0xA0, element(0x30, element(0xA0, integer(0) + integer(0)) + flag))
+    with pytest.raises(MalformedError, match="behind its last field"):
+        instance.parse(fields(TEXT, NUMBER, TEXT, NUMBER, TEXT, two))
 
 
 def failed(path: tpm_certificates.FakePath) -> set[str]:

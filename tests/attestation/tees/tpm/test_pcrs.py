@@ -22,6 +22,11 @@ def test_there_and_back() -> None:
     assert VALUES.bank_name == "sha256"
 
 
+def test_the_largest_bank_whole() -> None:
+    whole = PcrValues(bank=0x000D, values={index: bytes([index]) * 64 for index in range(24)})
+    assert (len(pcrs.encode(whole)), pcrs.parse(pcrs.encode(whole))) == (1541, whole)
+
+
 def test_the_digest_is_over_ascending_registers() -> None:
     joined = b"\x04" * 32 + b"\x0e" * 32
     assert VALUES.digest(attest.SHA256) == sha256(joined).digest()
@@ -35,7 +40,8 @@ def test_the_digest_is_over_ascending_registers() -> None:
         (bytes.fromhex("000b000000"), "selects none"),
         (bytes.fromhex("000b010000") + bytes(31), "PCR 0 needs 32"),
         (bytes.fromhex("000b010000") + bytes(33), "1 bytes behind"),
-        (bytes(3000), "want at most"),
+        (bytes(1542), "is 1542 bytes, want at most 1541"),
+        (bytes(1541), "bank is 0x0000"),
     ],
 )
 def test_what_is_wrong_is_refused(data: bytes, text: str) -> None:

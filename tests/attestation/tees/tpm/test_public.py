@@ -26,9 +26,12 @@ def pem(key: Any) -> bytes:
     )
 
 
+def jwk_number(value: int) -> str:
+    return base64.urlsafe_b64encode(value.to_bytes(256, "big")).rstrip(b"=").decode()
+
+
 def jwk(**changes: Any) -> dict[str, Any]:
-    text = base64.urlsafe_b64encode(N.to_bytes(256, "big")).rstrip(b"=").decode()
-    return {"kty": "RSA", "n": text, "e": "AQAB"} | changes
+    return {"kty": "RSA", "n": jwk_number(N), "e": "AQAB"} | changes
 
 
 @pytest.mark.parametrize("key", [RSA, EC, ec.generate_private_key(ec.SECP384R1())])
@@ -88,7 +91,8 @@ def weak_rsa(modulus: int, exponent: int = 65537) -> bytes:
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        (bytes(5000), "want at most 4096"),
+        (pem(RSA.public_key()).ljust(4097, b"\n"), "is 4097 bytes, want at most 4096"),
+        (weak_rsa(N - 1), "want odd"),
         (b"\x30\x00", "no public key"),
         (pem(RSA.public_key()) * 2, "several keys"),
         (pem(ed25519.Ed25519PrivateKey.generate().public_key()), "neither RSA"),
@@ -131,7 +135,9 @@ def test_jwk() -> None:
         ({"n": jwk()["n"] + "=="}, "n: is not base64url"),
         ({"n": jwk()["n"] + "\n"}, "n: is not base64url"),
         ({"n": "*" + jwk()["n"]}, "n: is not base64url"),
-        ({"n": "A" * 5000}, "n: is not base64url"),
+        ({"n": "g" * 4097}, "n: is not base64url"),
+        ({"n": "g" * 4096}, "a modulus of 24576 bits"),
+        ({"n": jwk_number(N - 1)}, "want odd"),
         ({"n": "AAAAA"}, "character is missing"),
         ({"n": jwk()["n"][:-1] + chr(ord(jwk()["n"][-1]) + 1)}, "bits left over"),
         ({"e": "AAEAAQ"}, "begins with a zero byte"),
@@ -141,6 +147,45 @@ def test_jwk() -> None:
 def test_what_is_no_strict_jwk_is_refused(changes: dict[str, Any], text: str) -> None:
     with pytest.raises(MalformedError, match=text):
         public.load_jwk(jwk(**changes), "AK")
+
+
+def rsa_area(bits: int, unique: bytes) -> bytes:
+    """Return a TPM2B_PUBLIC of any number."""
+    area = tpm.tpm2b_public(RSA)[2:]
+    return tpm.sized(area[: -(2 + 256 + 6)] + struct.pack(">HI", bits, 0) + tpm.sized(unique))
+
+
+@pytest.mark.parametrize("bits", [2048, 2056, 3072, 4096])
+def test_a_modulus_fills_its_bytes(bits: int) -> None:
+    modulus = (1 << bits - 1) | 1
+    found = public.load_tpm2b(rsa_area(bits, modulus.to_bytes(bits // 8, "big")), "AK").key
+    assert isinstance(found, rsa.RSAPublicKey)
+    assert found.public_numbers().n == modulus
+
+
+@pytest.mark.parametrize(
+    ("bits", "unique", "text"),
+    [
+        (2048, b"\0" + ((1 << 2047) | 1).to_bytes(256, "big"), "keyBits is 2048"),
+        (2048, ((1 << 2046) | (1 << 2045) | 1).to_bytes(256, "big"), "keyBits is 2048, unique has 2047"),
+        (2049, ((1 << 2048) | 1).to_bytes(257, "big"), "keyBits is 2049"),
+        (4104, ((1 << 4103) | 1).to_bytes(513, "big"), "unique.size is 513, want at most 512"),
+    ],
+)
+def test_a_modulus_of_another_length_is_refused(bits: int, unique: bytes, text: str) -> None:
+    with pytest.raises(MalformedError, match=text):
+        public.load_tpm2b(rsa_area(bits, unique), "AK")
+
+
+def test_4096_bytes_of_a_key_are_read() -> None:
+    assert public.spki(public.load(pem(RSA.public_key()).ljust(4096, b"\n"), "AK")) == public.spki(
+        RSA.public_key()
+    )
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_base64url_of_any_length_is_read(raw: bytes) -> None:
+    assert public.base64url(base64.urlsafe_b64encode(raw).rstrip(b"=").decode(), "n") == raw
 
 
 @given(st.binary(max_size=120), st.integers(0, 400))
