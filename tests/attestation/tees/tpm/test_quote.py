@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.attestation.findings import EvidenceRefusedError, Reason
+from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees.tpm import attest, pcrs, public
 from runtime.attestation.tees.tpm.pcrs import PcrValues
-from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, verify
+from runtime.attestation.tees.tpm.quote import QuoteDemand, QuoteEvidence, authenticate, verify
 from runtime.attestation.tees.tpm.signature import Format
 from runtime.errors import MalformedError
 from tests.fakes import tpm
@@ -125,6 +125,43 @@ def test_values_of_other_registers_are_refused_even_if_the_digest_fits() -> None
 def test_more_registers_than_asked_for_are_refused() -> None:
     found = failed(evidence(FakeQuote(values=ONE_MORE, qualifying_data=NONCE), values=ONE_MORE))
     assert set(found) == {"quote.pcr_selection", "quote.pcr_values"}
+
+
+MOVED = {4: VALUES[4], 12: VALUES[12], 13: VALUES[14]}
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (evidence(), set[str]()),
+        (evidence(replace(SIGNED, qualifying_data=b"\1")), set[str]()),  # whatever it was made for
+        (evidence(FakeQuote(values=ONE_MORE, qualifying_data=NONCE), values=ONE_MORE), set[str]()),
+        (evidence(values=MOVED), {"quote.pcr_values"}),
+        (evidence(values=OTHER), {"quote.pcr_digest"}),
+        (evidence(key=tpm.rsa_key("another")), {"quote.signature"}),
+        *(
+            (evidence(replace(SIGNED, selections=selections)), {"quote.pcr_values"})
+            for selections in (TWO_BANKS, TWO_BANKS[::-1], SHA384_BANK, (), (tpm.selection([4, 12]),))
+        ),
+    ],
+)
+def test_a_quote_is_true_or_not_whatever_it_is_for(found: QuoteEvidence, wanted: set[str]) -> None:
+    findings = Findings()
+    claims = authenticate(findings, found, AK.public_key())
+    assert {check.id for check in findings.failed()} == wanted
+    assert claims.ak_sha256 == sha256(public.spki(AK.public_key())).digest()
+
+
+def test_values_of_another_bank_are_not_those_that_were_asked_for() -> None:
+    values = dict.fromkeys(VALUES, bytes(48))
+    found = failed(evidence(values=values, bank=SHA384))
+    assert found == {"quote.pcr_digest": Reason.MEASUREMENT, "quote.pcr_values": Reason.MEASUREMENT}
+
+
+@pytest.mark.parametrize(("data", "registers"), [(b"\1", {0}), (bytes(64), {23}), (bytes(1), {0, 23})])
+def test_the_least_and_the_most_that_can_be_asked_for(data: bytes, registers: set[int]) -> None:
+    demand = QuoteDemand(qualifying_data=data, bank=SHA256, registers=frozenset(registers))
+    assert demand.registers == registers
 
 
 def test_the_hash_of_pcr_digest_is_that_of_the_scheme() -> None:

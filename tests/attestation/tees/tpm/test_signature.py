@@ -35,6 +35,13 @@ def test_the_signer_and_nobody_else_made_it(form: str) -> None:
     assert not signature.made_by(other.public_key(), found, SHA256, MESSAGE)
 
 
+def test_signatures_of_4096_bits_fit() -> None:
+    value = b"\x80" + bytes(511)
+    data = struct.pack(">HHH", 0x0014, SHA256, 512) + value
+    assert (len(data), signature.parse(data, "tpmt").value) == (518, value)
+    assert signature.parse(bytes(518), "rsa-pkcs1").value == bytes(518)  # whose length no key has
+
+
 def test_the_hash_is_the_one_both_agree_on() -> None:
     named = signature.parse(tpm.tpmt(RSA, MESSAGE, algorithm=SHA384), "tpmt")
     bare = signature.parse(tpm.sign(RSA, MESSAGE, hashes.SHA384()), "rsa-pkcs1")
@@ -54,7 +61,8 @@ def test_the_hash_is_the_one_both_agree_on() -> None:
         (tpm.tpmt(RSA, MESSAGE)[:-1], "tpmt", "rsassa.sig needs 256", 6),
         (struct.pack(">HHH", 0x14, 0xB, 513), "tpmt", "rsassa.sig.size is 513", 4),
         (struct.pack(">HHH", 0x18, 0xB, 49), "tpmt", "signatureR.size is 49", 4),
-        (bytes(1000), "rsa-pkcs1", "want at most", None),
+        (bytes(519), "rsa-pkcs1", "is 519 bytes, want at most 518", None),
+        (bytes(519), "tpmt", "want at most 518", None),
         (b"\x30\x00", "ecdsa-der", "no ECDSA-Sig-Value", 0),
     ],
 )
