@@ -15,6 +15,7 @@ from runtime.attestation import verifier, wire
 from runtime.attestation.findings import EvidenceRefusedError
 from runtime.attestation.roots import HARDWARE_ROOTS
 from runtime.documents import fleet, times
+from runtime.documents.fleet import FleetDocument
 from runtime.errors import MalformedError
 from tests.attestation.scene import BINDER, SETTINGS, Scene
 from tests.fakes.amd import PRODUCTS, FakeAmd, SimulatedSnpAttester
@@ -70,6 +71,19 @@ def test_a_document_without_snp_accepts_none(scene: Scenes) -> None:
 
 def test_a_format_without_values_is_refused_before_any_signature(scene: Scenes) -> None:
     assert scene(document={"reference_values": {}}, roots=()).refuse() == {"sev-snp.accepted"}
+
+
+def test_no_appraisal_reads_a_document_that_was_prepared(
+    scene: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = scene(document={"version": 77}).request()
+    verifier.prepare(request.document)
+
+    def read(_: bytes) -> FleetDocument:
+        pytest.fail("it was read again")
+
+    monkeypatch.setattr(fleet, "read", read)
+    assert verifier.appraise(request).document_version == 77
 
 
 def test_a_broken_document_is_malformed_and_not_kept(scene: Scenes) -> None:
