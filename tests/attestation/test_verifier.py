@@ -76,14 +76,14 @@ def test_a_format_without_values_is_refused_before_any_signature(scene: Scenes) 
 def test_no_appraisal_reads_a_document_that_was_prepared(
     scene: Scenes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = scene(document={"version": 77}).request()
+    request = scene(document={"version": 78}).request()
     verifier.prepare(request.document)
 
     def read(_: bytes) -> FleetDocument:
         pytest.fail("it was read again")
 
     monkeypatch.setattr(fleet, "read", read)
-    assert verifier.appraise(request).document_version == 77
+    assert verifier.appraise(request).document_version == 78
 
 
 def test_a_broken_document_is_malformed_and_not_kept(scene: Scenes) -> None:
