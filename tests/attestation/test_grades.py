@@ -71,6 +71,20 @@ def test_an_image_under_a_waiver_is_grade_n(platforms: Mapping[str, FakeMachine]
     assert (result.image, result.grade) == (None, "N")
 
 
+def test_an_image_that_nobody_knows_proves_no_grade(platforms: Mapping[str, FakeMachine]) -> None:
+    """Of the refusal as well: whoever waives the image is not surprised by the grade."""
+    for form, registers in (("gcp-snp", {"pcr4_sha256": "01" * 32}), ("gcp-tdx", {"rtmr1": ["01" * 48]})):
+        machine = platforms[form]
+        for least, also in (("V", {"grade.least"}), ("N", set[str]())):
+            fleet = document(
+                machine,
+                measurements=registers,
+                least_grade=dict.fromkeys(("server", "client", "key_receiver"), least),
+            )
+            failed = refused(machine, fleet, roots=as_hardware(machine.roots))
+            assert set(failed) == {f"image.{next(iter(registers)).partition('_')[0]}"} | also
+
+
 @pytest.mark.parametrize("form", list(GRADES))
 def test_production_takes_hardware_only(platforms: Mapping[str, FakeMachine], form: str) -> None:
     if form == "qemu-tpm":
