@@ -144,8 +144,7 @@ def _check_authority(findings: Findings, path: Path) -> None:
 def _is_authority(certificate: Certificate, *, crl: bool, path_length: int | None) -> bool:
     usage, constraints, key = certificate.key_usage, certificate.basic_constraints, certificate.public_key
     return (
-        isinstance(key, rsa.RSAPublicKey)
-        and key.key_size == _RSA_BITS
+        key.key_size == _RSA_BITS  # which no curve has
         and usage is not None
         and usage.key_cert_sign
         and usage.crl_sign == crl

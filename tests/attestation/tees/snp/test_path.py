@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,9 +15,10 @@ from runtime.attestation import certificates
 from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.snp import path as amd_path
 from runtime.attestation.tees.snp.path import Names, Path
-from tests.fakes import amd_certificates
+from tests.fakes import amd_certificates, tpm
 from tests.fakes.amd import FakeAmd
 from tests.fakes.fleets import NOW
+from tests.fakes.usages import usage
 
 NAMES = Names(root="ARK-Genoa", intermediate="SEV-Genoa", leaf="SEV-VCEK")
 
@@ -74,6 +76,78 @@ def test_an_intermediate_of_another_shape(amd: FakeAmd, changes: dict[str, Any],
     assert set(failed(path_of(amd, intermediate=intermediate(amd, **keyed)))) == wanted
 
 
+# What no certificate that is built would say: the fields as they were read, one of them another.
+CONSTRAINED = x509.BasicConstraints
+SHORT = tpm.rsa_key("ak").public_key()
+EC_256 = tpm.ec_key("ak").public_key()
+
+
+@pytest.mark.parametrize("role", ["root", "intermediate"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key_usage": None},
+        {"key_usage": "crl"},
+        {"key_usage": "other"},
+        {"basic_constraints": None},
+        {"basic_constraints": CONSTRAINED(ca=False, path_length=None)},
+        {"basic_constraints": CONSTRAINED(ca=True, path_length=1)},
+        {"critical": frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})},
+        {"public_key": SHORT},
+        {"public_key": EC_256},
+    ],
+)
+def test_every_flag_of_an_authority_counts(amd: FakeAmd, role: str, change: dict[str, Any]) -> None:
+    path = path_of(amd)
+    lists = ("crl_sign",) if role == "root" else ()  # the root alone signs lists
+    others = ("crl_sign",) if role == "intermediate" else ()
+    said = {
+        "crl": usage(*lists),  # and signs no certificates
+        "other": usage("key_cert_sign", *others),
+    }
+    plain = replace(getattr(path, role), key_usage=usage("key_cert_sign", *lists))
+    assert failed(replace(path, **{role: plain})) == {}
+    right = {
+        name: said.get(value, value) if isinstance(value, str) else value for name, value in change.items()
+    }
+    wanted = {f"chain.authority.{role}"}
+    if "public_key" in change:
+        wanted.add(f"chain.signature.{'intermediate' if role == 'root' else 'leaf'}")
+    assert set(failed(replace(path, **{role: replace(plain, **right)}))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ({"basic_constraints": CONSTRAINED(ca=False, path_length=None)}, set[str]()),
+        ({"key_usage": usage("digital_signature")}, set[str]()),
+        ({"basic_constraints": None, "key_usage": None}, set[str]()),
+        ({"basic_constraints": CONSTRAINED(ca=True, path_length=0)}, {"chain.authority.leaf"}),
+        ({"key_usage": usage("digital_signature", "key_cert_sign")}, {"chain.authority.leaf"}),
+        ({"critical": frozenset({"2.5.29.15"})}, {"chain.authority.leaf"}),
+        ({"public_key": SHORT}, {"chain.authority.leaf"}),
+        ({"public_key": EC_256}, {"chain.authority.leaf"}),
+        ({"pss_sha384": False}, {"chain.signature.leaf"}),
+    ],
+)
+def test_every_flag_of_a_leaf_counts(amd: FakeAmd, change: dict[str, Any], wanted: set[str]) -> None:
+    path = path_of(amd)
+    assert set(failed(replace(path, leaf=replace(path.leaf, **change)))) == wanted
+
+
+def test_a_name_is_amd_s_in_every_part_and_is_told(amd: FakeAmd) -> None:
+    path = path_of(amd)
+    for at, (oid, _) in enumerate(path.intermediate.attributes):
+        wrong = list(path.intermediate.attributes)
+        wrong[at] = (oid, "Somebody Else")
+        other = replace(path, intermediate=replace(path.intermediate, attributes=tuple(wrong)))
+        assert set(failed(other)) == {"chain.names.intermediate"}
+    findings = Findings()
+    amd_path.check_path(findings, path, Names(root="ARK-Genoa", intermediate="X", leaf="SEV-VCEK"), NOW)
+    (check,) = findings.failed()
+    assert (check.actual, check.expected) == ("CN=SEV-Genoa", "AMD's CN=X issued by CN=ARK-Genoa")
+
+
 def test_names_are_amd_s_and_complete(amd: FakeAmd) -> None:
     assert set(failed(path_of(amd), Names(root="ARK-Milan", intermediate="SEV-Milan", leaf="SEV-VLEK"))) == {
         "chain.names.root",
@@ -108,6 +182,15 @@ def test_a_list_signed_with_another_algorithm_or_key(amd: FakeAmd) -> None:
         crl = certificates.load_crl(data.public_bytes(serialization.Encoding.DER))
         amd_path.check_revocation(findings, path_of(amd), crl, NOW)
         assert [check.id for check in findings.failed()] == ["revocation.signature"]
+
+
+def test_a_list_says_how_it_was_signed(amd: FakeAmd) -> None:
+    findings = Findings()
+    right = certificates.load_crl(amd.crl("Genoa", []))
+    amd_path.check_revocation(findings, path_of(amd), right, NOW)
+    assert findings.failed() == ()
+    amd_path.check_revocation(findings, path_of(amd), replace(right, pss_sha384=False), NOW)
+    assert [check.id for check in findings.failed()] == ["revocation.signature"]
 
 
 def test_a_root_is_pinned_by_its_hash(amd: FakeAmd) -> None:

@@ -28,6 +28,7 @@ from tests.fakes.intel_certificates import (
     usage,
 )
 from tests.fakes.td_machine import MACHINE, OTHER_KEY, Machine, collateral, refused
+from tests.fakes.usages import usage as saying
 
 CHAIN = MACHINE.chain()
 P384_KEY = ec.generate_private_key(ec.SECP384R1())
@@ -84,21 +85,6 @@ def test_an_intermediate_of_another_shape(ca: dict[str, Any], failed: str) -> No
 # What no certificate that `cryptography` builds would say: the fields as they were read, one of them another.
 
 
-def flags(*said: str) -> x509.KeyUsage:
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{name: name in said for name in names})
-
-
 def offered(**certificates: dict[str, Any]) -> PckChain:
     leaf, ca, root = pck.load_chain(CHAIN, 3, "chain", {})
     read = {"leaf": leaf, "ca": ca, "root": root}
@@ -119,8 +105,8 @@ RSA = tpm.rsa_key("ak").public_key()
     "change",
     [
         {"key_usage": None},
-        {"key_usage": flags("key_cert_sign")},
-        {"key_usage": flags("crl_sign")},
+        {"key_usage": saying("key_cert_sign")},
+        {"key_usage": saying("crl_sign")},
         {"basic_constraints": None},
         {"basic_constraints": CONSTRAINED(ca=False, path_length=None)},
         {"basic_constraints": CONSTRAINED(ca=True, path_length=None)},
@@ -129,7 +115,7 @@ RSA = tpm.rsa_key("ak").public_key()
     ],
 )
 def test_every_flag_of_an_authority_counts(change: dict[str, Any]) -> None:
-    assert not failed_of(offered(ca={"key_usage": flags("key_cert_sign", "crl_sign")}))
+    assert not failed_of(offered(ca={"key_usage": saying("key_cert_sign", "crl_sign")}))
     assert failed_of(offered(ca=change)) == {"chain.authority.intermediate"}
 
 
@@ -137,8 +123,8 @@ def test_every_flag_of_an_authority_counts(change: dict[str, Any]) -> None:
     "change",
     [
         {"key_usage": None},
-        {"key_usage": flags("content_commitment")},
-        {"key_usage": flags("digital_signature", "key_cert_sign")},
+        {"key_usage": saying("content_commitment")},
+        {"key_usage": saying("digital_signature", "key_cert_sign")},
         {"basic_constraints": CONSTRAINED(ca=True, path_length=0)},
         {"critical": frozenset({"2.5.29.15", "2.5.29.19", "2.5.29.37"})},
         {"public_key": RSA},
@@ -146,7 +132,7 @@ def test_every_flag_of_an_authority_counts(change: dict[str, Any]) -> None:
     ],
 )
 def test_every_flag_of_a_leaf_counts(change: dict[str, Any]) -> None:
-    right = {"key_usage": flags("digital_signature"), "basic_constraints": None}
+    right = {"key_usage": saying("digital_signature"), "basic_constraints": None}
     assert not failed_of(offered(leaf=right))
     assert failed_of(offered(leaf=right | change)) == {"chain.authority.leaf"}
 
