@@ -183,32 +183,27 @@ def _check_firmware(
     findings: Findings, claims: MachineClaims, document: FleetDocument, values: FormatValues, now: int
 ) -> None:
     """A NitroTPM alone has none: nothing measured AWS' firmware there."""
-    if claims.tdx is not None:
-        register, value = "mrtd", claims.tdx.report.mrtd
-    elif claims.snp is not None:
-        register, value = "snp_measurement", claims.snp.measurement
-    else:
+    value = claims.firmware
+    if value is None:
         return
+    register = "snp_measurement" if claims.tdx is None else "mrtd"
     ends = listed(document, claims.format, register, value)
-    endorsed = _endorsed(claims, values, value)
-    said = "" if claims.launch is None else f"; Google endorses version {claims.launch.svn}"
+    version, least = claims.endorsed_version, None if values.gce is None else values.gce.endorsed_min_svn
+    endorsed = version is not None and least is not None and version >= least
+    said = "" if version is None else f"; Google endorses it as version {version}"
+    if claims.launch is not None and version is None:
+        said = "; Google's endorsement that came along is about other firmware"
     findings.require(
         bool(ends) or endorsed,
         "firmware.measurement",
         Reason.MEASUREMENT,
         expected=_show(_accepted(document, claims.format, register)),
-        actual=value.hex() + (said if not endorsed else ""),
+        actual=value.hex() + said,
         source=f"{register.upper()} that the CPU signed",
         remedy=f'list the provider\'s firmware as register "{register}": it may have been updated',
     )
     if not endorsed:
         _check_date(findings, "firmware", ends, now)
-
-
-def _endorsed(claims: MachineClaims, values: FormatValues, value: bytes) -> bool:
-    least = None if values.gce is None else values.gce.endorsed_min_svn
-    launch = claims.launch
-    return least is not None and launch is not None and value in launch.measurements and launch.svn >= least
 
 
 def _accepted(document: FleetDocument, form: str, register: str) -> list[bytes]:

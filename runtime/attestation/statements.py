@@ -64,8 +64,8 @@ def _hardware(claims: MachineClaims, test: str) -> list[tuple[str, str, str]]:
             ("TCB status", str(td.tcb.status), f"Intel's TCB info and QE identity{test}"),
             ("processor", td.platform.ppid.hex(), f"Intel's certificate for the platform{test}"),
         ]
-    if claims.launch is not None:
-        rows.append(("endorsed firmware", f"security version {claims.launch.svn}", f"Google{test}"))
+    if (version := claims.endorsed_version) is not None:
+        rows.append(("endorsed firmware", f"security version {version}", f"Google{test}"))
     return rows
 
 

@@ -124,7 +124,7 @@ def test_an_endorsement_stands_for_an_entry(platforms: Mapping[str, FakeMachine]
         else:
             failed = refused(machine, fleet)
             assert set(failed) == {"firmware.measurement"}
-            assert "Google endorses version 2" in failed["firmware.measurement"].actual
+            assert "Google endorses it as version 2" in failed["firmware.measurement"].actual
 
 
 def looked_at(
@@ -193,7 +193,10 @@ def test_an_endorsement_is_of_this_firmware(platforms: Mapping[str, FakeMachine]
     other = dataclasses.replace(claims.launch, measurements=frozenset({b"\x99" * 48}))
     for launch in (other, None):
         changed = dataclasses.replace(claims, launch=launch)
-        assert set(looked_at(machine, changed, unlisted)[1]) == {"firmware.measurement"}
+        failed = looked_at(machine, changed, unlisted)[1]
+        assert set(failed) == {"firmware.measurement"}
+        said = "; Google's endorsement that came along is about other firmware" if launch is other else ""
+        assert failed["firmware.measurement"].actual == b"\x22".hex() * 48 + said
         assert looked_at(machine, changed, document(machine, values=wanted))[1] == {}
     old = document(machine, values=wanted)
     for entry in old["firmware"]:

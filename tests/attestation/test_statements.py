@@ -12,7 +12,7 @@ from runtime.documents import times
 from tests.attestation import parts_tpm
 from tests.attestation.platforms import appraise, as_hardware, document
 from tests.attestation.scene import Scene
-from tests.fakes import intel, machines, td_machine
+from tests.fakes import google, intel, machines, td_machine
 from tests.fakes.amd import FakeAmd
 from tests.fakes.intel_certificates import COMPONENTS
 from tests.fakes.machines import FakeMachine
@@ -131,6 +131,17 @@ def test_nothing_is_warned_about_that_is_in_order(platforms: Mapping[str, FakeMa
     wanted = ["Milan is known to be weak: "] if form in {"aws-snp-nitrotpm", "gcp-snp"} else []
     assert [warning[:27] for warning in warnings] == wanted
     assert all(warning.endswith("; accepted because: simulated: no seed to extract") for warning in warnings)
+
+
+@pytest.mark.parametrize("form", ["gcp-tdx", "gcp-snp"])
+def test_an_endorsement_of_other_firmware_is_not_said_of_this_one(
+    platforms: Mapping[str, FakeMachine], form: str
+) -> None:
+    """Anyone may attach a genuine one: the firmware is the owner's entry, and no word of Google's."""
+    other = [b"\x99" * 48]
+    genuine = google.endorsement(google.golden(snp=other, tdx=other, svn=9))
+    result = appraise(platforms[form], endorsements={"launch_endorsement": genuine})
+    assert "endorsed firmware" not in {row.claim for row in result.statements}
 
 
 def test_a_known_weak_product_is_repeated(platforms: Mapping[str, FakeMachine]) -> None:

@@ -58,7 +58,7 @@ class MachineClaims:
     instance: GceInstance | None
     ak: AkClaims | None
     ak_name: bytes | None  # TPM name, 34: of a software TPM's attestation key
-    launch: LaunchClaims | None
+    launch: LaunchClaims | None  # about any firmware: `endorsed_version` is about this one
     registers: BootRegisters | None
     log_checked: bool  # an event log came along and explains the registers
     roots: tuple[Root, ...]  # that the parts chain to; empty: nothing vouches for any of it
@@ -69,3 +69,16 @@ class MachineClaims:
     def simulated(self) -> bool:
         """Whether any part rests on a test root, or on none."""
         return not self.roots or any(root.kind == "test" for root in self.roots)
+
+    @property
+    def firmware(self) -> bytes | None:
+        """What the CPU measured before anything ran: MRTD or MEASUREMENT, 48 bytes; None: no CPU says."""
+        if self.tdx is not None:
+            return self.tdx.report.mrtd
+        return None if self.snp is None else self.snp.measurement
+
+    @property
+    def endorsed_version(self) -> int | None:
+        """Google's version of this very firmware; None: what came along is about another, or nothing did."""
+        known = self.launch is not None and self.firmware in self.launch.measurements
+        return self.launch.svn if self.launch is not None and known else None
