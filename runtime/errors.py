@@ -21,11 +21,28 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    r"""Return the text with what a terminal would act on spelled out (\x1b, \n, \u202e), but `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in keep else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
 class TunnelError(Exception):
-    """Anything that this program refuses or could not do, with a code and an exit status."""
+    """Anything that this program refuses or could not do, with a code and an exit status.
+
+    Its sentences may repeat what a stranger wrote, into a certificate's name for one: none of it reaches a
+    terminal as an order.
+    """
 
     exit_status: ClassVar[int] = 1
     code: str = "internal"
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n")
 
 
 class UsageError(TunnelError):

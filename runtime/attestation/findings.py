@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeVar
 
-from runtime.errors import MalformedError, TunnelError
+from runtime.errors import MalformedError, TunnelError, printable
 
 T = TypeVar("T")
 
@@ -112,7 +112,8 @@ class Findings:
 
 
 def _said(text: Text) -> str:
-    return text if isinstance(text, str) else text()
+    # On one line, whatever a stranger's certificate says: a refusal is read line by line.
+    return printable(text if isinstance(text, str) else text())
 
 
 class EvidenceRefusedError(TunnelError):

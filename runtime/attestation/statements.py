@@ -13,6 +13,7 @@ from runtime.documents import times, weaknesses
 from runtime.documents.fleet import GRADES, FleetDocument, Grade
 from runtime.documents.reference_values import FormatValues
 from runtime.documents.waivable import WAIVABLE
+from runtime.errors import printable
 
 IMAGE_WARNING_S = 7 * times.DAY_S  # an image this near its end date is warned about
 _OWNER = "the owner's signature"
@@ -42,7 +43,9 @@ def statements(
     rows.append(("machine", f"{name.kind} {name.value}", f"{name.source}{test}{inside}"))
     rows += _places(claims, test)
     rows.append(("connection", subject.binder.hex(), _connection_source(claims, test) + inside))
-    return tuple(Statement(claim=claim, value=value, measured_by=source) for claim, value, source in rows)
+    return tuple(
+        Statement(claim=claim, value=printable(value), measured_by=source) for claim, value, source in rows
+    )
 
 
 def _hardware(claims: MachineClaims, test: str) -> list[tuple[str, str, str]]:
