@@ -173,9 +173,10 @@ def warnings(
             f"image {image.id} is accepted until {times.show(image.not_after)} only: roll out the next"
         )
     if claims.tdx is not None and values.tdx is not None and tdx_policy.in_grace(claims.tdx, values.tdx):
+        since = claims.tdx.tcb.outdated_since
         lines.append(
-            f"the host's TCB is {claims.tdx.tcb.status} since {times.show(claims.tdx.tcb.date)}, passing by "
-            f"{values.tdx.out_of_date_grace_days} days of grace only: move to an updated host"
+            f"the host's TCB is {claims.tdx.tcb.status} since {times.show(now if since is None else since)}, "
+            f"passing by {values.tdx.out_of_date_grace_days} days of grace only: move to an updated host"
         )
     lines += _weak(claims, values)
     lines += [

@@ -22,7 +22,11 @@ from runtime.attestation.tees.tdx.verify import (
 from runtime.documents import times
 
 _DAY_S = times.DAY_S
-_OUT_OF_DATE = frozenset({TcbStatus.OUT_OF_DATE, TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED})
+# What a status says beside being out of date: days of grace are for that alone.
+_BESIDE = {
+    TcbStatus.OUT_OF_DATE: TcbStatus.UP_TO_DATE,
+    TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED: TcbStatus.CONFIGURATION_NEEDED,
+}
 _TD = "TDATTRIBUTES of the quote"
 
 
@@ -32,7 +36,7 @@ class TdxRules:
 
     least_evaluation_number: int  # of TCB info and QE identity: refuses collateral of an older TCB recovery
     statuses: frozenset[TcbStatus]  # accepted; REVOKED never is
-    out_of_date_grace_days: int  # days after Intel dated the level that was reached; 0 for none
+    out_of_date_grace_days: int  # days after Intel dated the first newer level; 0 for none
     refused_advisories: frozenset[str]  # INTEL-SA-… that are refused under any status
     mrtd: frozenset[bytes]  # 48 each
     mrseam: frozenset[bytes]  # 48 each: TDX modules
@@ -90,14 +94,19 @@ def _check_never(findings: Findings, claims: TdxClaims) -> None:
 
 def _check_tcb(findings: Findings, claims: TdxClaims, rules: TdxRules, now: int) -> None:
     status = claims.tcb.status
-    until = claims.tcb.date + rules.out_of_date_grace_days * _DAY_S
-    in_grace = status in _OUT_OF_DATE and rules.out_of_date_grace_days > 0 and now < until
+    since, days = claims.tcb.outdated_since, rules.out_of_date_grace_days
+    in_grace = days > 0 and since is not None and now < since + days * _DAY_S
     findings.require(
-        status is not TcbStatus.REVOKED and (status in rules.statuses or in_grace),
+        status is not TcbStatus.REVOKED
+        and (status in rules.statuses or (in_grace and _BESIDE.get(status) in rules.statuses)),
         "tcb.status",
         Reason.TCB,
         expected=", ".join(sorted(rules.statuses)) or "no status at all",
-        actual=f"{status} (level of {times.show(claims.tcb.date)})",
+        actual=lambda: (
+            f"{status} (level of {times.show(claims.tcb.date)}"
+            + ("" if since is None else f", newer fixes since {times.show(since)}")
+            + ")"
+        ),
         source="Intel's TCB info and QE identity",
         remedy="update microcode, TDX module or quoting enclave of the host, or move to an updated one; "
         + (", ".join(claims.tcb.advisories) or "no advisory is named"),

@@ -10,16 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import ge
+from typing import TypeVar
 
 from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tdx.qe import QeReport
 from runtime.attestation.tees.tdx.quote import TdReport
 from runtime.attestation.tees.tdx.reasons import MODULE, QE_IDENTITY
 from runtime.attestation.tees.tdx.sgx_extension import PckClaims
-from runtime.attestation.tees.tdx.tcb_info import Module, QeIdentity, SvnLevel, TcbInfo, TcbStatus, Verdict
+from runtime.attestation.tees.tdx.tcb_info import (
+    Module,
+    PlatformLevel,
+    QeIdentity,
+    SvnLevel,
+    TcbInfo,
+    TcbStatus,
+    Verdict,
+)
 
 _MODULE_SVN, _MODULE_MAJOR = 0, 1  # TEE_TCB_SVN: what its first two bytes are
 _SOURCE = "Intel's TCB info"
+
+L = TypeVar("L", PlatformLevel, SvnLevel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +43,7 @@ class TcbClaims:
     status: TcbStatus
     advisories: tuple[str, ...]  # of all parts, sorted
     date: int  # Unix seconds: the oldest of the parts
+    outdated_since: int | None  # Unix seconds: Intel dated newer fixes then; None: no part is out of date
 
 
 def check_module(findings: Findings, report: TdReport, info: TcbInfo) -> Module | None:
@@ -104,24 +116,28 @@ def check_levels(
     module: Module | None,
 ) -> TcbClaims | None:
     """Note whether each part reaches a level that is not revoked; return what the levels mean."""
-    platform = _platform(report, pck, info)
+    platform = _first(info.levels, lambda level: _fits(level, report, pck))
     _reached(findings, "tcb.platform", platform, lambda: _svns(pck, report))
     newer = None
     if module is not None and module.levels:
-        newer = _first(module.levels, report.tee_tcb_svn[_MODULE_SVN])
-        _reached(findings, "tcb.module", newer, lambda: f"module SVN {report.tee_tcb_svn[_MODULE_SVN]}")
-    enclave = _first(identity.levels, qe.isv_svn)
+        svn = report.tee_tcb_svn[_MODULE_SVN]
+        newer = _first(module.levels, lambda level: svn >= level.isv_svn)
+        _reached(findings, "tcb.module", newer, lambda: f"module SVN {svn}")
+    enclave = _first(identity.levels, lambda level: qe.isv_svn >= level.isv_svn)
     _reached(findings, "tcb.qe", enclave, lambda: f"ISVSVN {qe.isv_svn}")
     if platform is None or enclave is None or (newer is None and report.tee_tcb_svn[_MODULE_MAJOR] != 0):
         return None
-    parts = [part for part in (platform, newer, enclave) if part is not None]
+    reached = [part for part in (platform, newer, enclave) if part is not None]
+    parts = [part.verdict for part in reached]
+    late = [part.replaced for part in reached if part.verdict.status.startswith("OutOfDate")]
     return TcbClaims(
-        platform=platform,
-        module=newer,
-        qe=enclave,
+        platform=platform.verdict,
+        module=None if newer is None else newer.verdict,
+        qe=enclave.verdict,
         status=converge(part.status for part in parts),
         advisories=tuple(sorted({name for part in parts for name in part.advisories})),
         date=min(part.date for part in parts),
+        outdated_since=min(late, default=None),
     )
 
 
@@ -145,31 +161,39 @@ def converge(statuses: Iterable[TcbStatus]) -> TcbStatus:
             return TcbStatus.UP_TO_DATE
 
 
-def _platform(report: TdReport, pck: PckClaims, info: TcbInfo) -> Verdict | None:
+def _fits(level: PlatformLevel, report: TdReport, pck: PckClaims) -> bool:
     # The first two TDX components are the module's, which a module identity judges where there is one.
     first = 0 if report.tee_tcb_svn[_MODULE_MAJOR] == 0 else 2
-    tdx = report.tee_tcb_svn[first:]
-    for level in info.levels:
-        if (
-            _reaches(pck.components, level.sgx)
-            and pck.pce_svn >= level.pce_svn
-            and _reaches(tdx, level.tdx[first:])
-        ):
-            return level.verdict
-    return None
+    return (
+        _reaches(pck.components, level.sgx)
+        and pck.pce_svn >= level.pce_svn
+        and _reaches(report.tee_tcb_svn[first:], level.tdx[first:])
+    )
 
 
 def _reaches(mine: Sequence[int], least: Sequence[int]) -> bool:
     return len(mine) == len(least) and all(map(ge, mine, least))
 
 
-def _first(levels: tuple[SvnLevel, ...], svn: int) -> Verdict | None:
-    return next((level.verdict for level in levels if svn >= level.isv_svn), None)
+@dataclass(frozen=True, slots=True)
+class _Level:
+    verdict: Verdict
+    replaced: int  # Unix seconds: the first date of newer fixes; its own where Intel names none
 
 
-def _reached(findings: Findings, check: str, verdict: Verdict | None, found: Callable[[], str]) -> None:
+def _first(levels: tuple[L, ...], fits: Callable[[L], bool]) -> _Level | None:
+    """Return the first level that is reached: Intel lists the newest first."""
+    for at, level in enumerate(levels):
+        if fits(level):
+            date = level.verdict.date
+            newer = [above.verdict.date for above in levels[:at] if above.verdict.date > date]
+            return _Level(level.verdict, min(newer, default=date))
+    return None
+
+
+def _reached(findings: Findings, check: str, level: _Level | None, found: Callable[[], str]) -> None:
     findings.require(
-        verdict is not None,
+        level is not None,
         check,
         Reason.TCB,
         expected="a TCB level that Intel lists",
@@ -177,9 +201,9 @@ def _reached(findings: Findings, check: str, verdict: Verdict | None, found: Cal
         source=_SOURCE,
         remedy="firmware, microcode or the TDX module is too old for any level: update the host",
     )
-    if verdict is not None:
+    if level is not None:
         findings.require(
-            verdict.status is not TcbStatus.REVOKED,
+            level.verdict.status is not TcbStatus.REVOKED,
             f"{check}.revoked",
             Reason.REVOKED,
             expected="a TCB level that Intel has not revoked",

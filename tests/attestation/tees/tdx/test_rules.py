@@ -52,7 +52,9 @@ def platform(**changes: Any) -> TdxClaims:
 
 
 def status(value: TcbStatus, *advisories: str, age_days: int = 0) -> TdxClaims:
-    tcb = replace(CLAIMS.tcb, status=value, advisories=advisories, date=NOW - age_days * 86_400)
+    since = NOW - age_days * 86_400 if value.startswith("OutOfDate") else None
+    old = NOW - 400 * 86_400  # what was reached is older than what replaced it
+    tcb = replace(CLAIMS.tcb, status=value, advisories=advisories, date=old, outdated_since=since)
     return replace(CLAIMS, tcb=tcb)
 
 
@@ -107,7 +109,10 @@ def test_each_demand_fails_alone(claims: TdxClaims, wanted: dict[str, str]) -> N
         (platform(dynamic_platform=None, cached_keys=None), {}),
         (status(TcbStatus.SW_HARDENING_NEEDED), {"statuses": frozenset({TcbStatus.SW_HARDENING_NEEDED})}),
         (status(TcbStatus.OUT_OF_DATE, age_days=9), {"out_of_date_grace_days": 10}),
-        (status(TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, age_days=9), {"out_of_date_grace_days": 10}),
+        (
+            status(TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, age_days=9),
+            {"out_of_date_grace_days": 10, "statuses": frozenset({TcbStatus.CONFIGURATION_NEEDED})},
+        ),
         (status(TcbStatus.OUT_OF_DATE, age_days=0), {"out_of_date_grace_days": 1}),
     ],
 )
@@ -119,6 +124,9 @@ def test_revoked_is_never_accepted_and_grace_ends() -> None:
     assert failed(status(TcbStatus.REVOKED), statuses=frozenset(TcbStatus)) == {"tcb.status": "tcb"}
     for value, age in ((TcbStatus.OUT_OF_DATE, 10), (TcbStatus.CONFIGURATION_NEEDED, 0)):
         assert failed(status(value, age_days=age), out_of_date_grace_days=10) == {"tcb.status": "tcb"}
+    # They are for being out of date, not for a configuration that the owner does not accept.
+    late = status(TcbStatus.OUT_OF_DATE_CONFIGURATION_NEEDED, age_days=9)
+    assert failed(late, out_of_date_grace_days=10) == {"tcb.status": "tcb"}
     # No days of grace are none, though Intel may date a level ahead.
     assert failed(status(TcbStatus.OUT_OF_DATE, age_days=-1)) == {"tcb.status": "tcb"}
 

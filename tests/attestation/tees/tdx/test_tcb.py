@@ -135,7 +135,7 @@ def test_a_whole_has_everything_that_is_wrong_with_its_parts(parts: list[S], who
 
 @pytest.mark.parametrize("oldest", ["platform", "module", "qe"])
 def test_the_date_is_that_of_the_oldest_part(oldest: str) -> None:
-    """An owner's days of grace count from it: the newest part's would give the oldest more days."""
+    """It is told with a refusal; days of grace count from what replaced a level."""
 
     def dated(name: str, given: dict[str, Any]) -> dict[str, Any]:
         return given | {"tcbDate": "2023-08-09T00:00:00Z" if name == oldest else "2025-02-12T00:00:00Z"}
@@ -149,6 +149,47 @@ def test_the_date_is_that_of_the_oldest_part(oldest: str) -> None:
     identity = qe_identity(tcbLevels=[dated("qe", level("UpToDate", isvsvn=4))])
     claims = accept(collateral=collateral(tcb_info=info, qe_identity=identity))
     assert claims.tcb.date == times.parse("2023-08-09T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("platform", "module", "enclave", "since"),
+    [
+        (["2025-11-12"], ["2024-01-01"], ["2023-01-01"], None),
+        (["2025-11-12", "2025-05-14", "2024-11-13*"], ["2023-08-09"], ["2023-08-09"], "2025-05-14"),
+        (["2025-11-12", "2025-05-14*"], ["2023-08-09"], ["2023-08-09"], "2025-11-12"),
+        (["2025-11-12", "2025-11-12*"], ["2023-08-09"], ["2023-08-09"], "2025-11-12"),
+        (["2025-11-12*"], ["2023-08-09"], ["2023-08-09"], "2025-11-12"),  # of no newer one Intel speaks
+        (["2025-11-12", "2025-05-14*"], ["2025-08-13", "2024-01-01*"], ["2023-08-09"], "2025-08-13"),
+        (["2025-11-12"], ["2023-08-09"], ["2025-02-12", "2023-08-09*"], "2025-02-12"),
+    ],
+)
+def test_a_part_is_out_of_date_since_newer_fixes_are_there(
+    platform: list[str], module: list[str], enclave: list[str], since: str | None
+) -> None:
+    """The star is on what is reached; of several parts that are late the first to be counts."""
+
+    def levels(dates: list[str], make: Any) -> list[dict[str, Any]]:
+        found = []
+        for at, text in enumerate(dates):
+            reached = at == len(dates) - 1
+            late = text.endswith("*")
+            made = make(reached, "OutOfDate" if late else "UpToDate")
+            found.append(made | {"tcbDate": f"{text.rstrip('*')}T00:00:00Z"})
+        return found
+
+    modules = [
+        entry | {"tcbLevels": levels(module, lambda hit, said: level(said, isvsvn=0 if hit else 255))}
+        for entry in tcb_info()["tdxModuleIdentities"]
+    ]
+    info = tcb_info(
+        tcbLevels=levels(platform, lambda hit, said: platform_level(said, COMPONENTS if hit else [255] * 16)),
+        tdxModuleIdentities=modules,
+    )
+    identity = qe_identity(
+        tcbLevels=levels(enclave, lambda hit, said: level(said, isvsvn=0 if hit else 65535))
+    )
+    claims = accept(collateral=collateral(tcb_info=info, qe_identity=identity))
+    assert claims.tcb.outdated_since == (None if since is None else times.parse(f"{since}T00:00:00Z"))
 
 
 @pytest.mark.parametrize(
