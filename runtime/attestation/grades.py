@@ -17,6 +17,7 @@ from __future__ import annotations
 from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.image_policy import Booted
 from runtime.attestation.tees import MachineClaims
+from runtime.documents import times
 from runtime.documents.fleet import GRADES, FleetDocument, Grade, Role
 
 _IMAGE = "image."  # checks of which image it is: they say nothing of the firmware that names the machine
@@ -74,25 +75,33 @@ def check(
         "grade.least",
         Reason.GRADE,
         expected=f"at least {least} for a {role}",
-        actual=grade + _why(claims, doubted, grade),
+        actual=lambda: grade + _why(claims, booted, doubted, grade),
         source="who measured the image",
-        remedy=_remedy(claims, doubted, grade),
+        remedy=_remedy(claims, booted, doubted, grade),
     )
     return grade
 
 
-def _why(claims: MachineClaims, doubted: frozenset[str], grade: Grade) -> str:
+def _why(claims: MachineClaims, booted: Booted, doubted: frozenset[str], grade: Grade) -> str:
     if doubted:
         return f" (waived, and so not proven: {', '.join(sorted(doubted))})"
-    return " (RTMR0 is not one that the owner listed)" if claims.tdx is not None and grade == "V" else ""
+    return f" ({rtmr0(booted)})" if claims.tdx is not None and grade == "V" else ""
 
 
-def _remedy(claims: MachineClaims, doubted: frozenset[str], grade: Grade) -> str:
+def rtmr0(booted: Booted) -> str:
+    """Say why RTMR0 is not pinned."""
+    if booted.rtmr0_until is not None:
+        return f"the owner listed RTMR0 until {times.show(booted.rtmr0_until)}"
+    return "RTMR0 is not one that the owner listed"
+
+
+def _remedy(claims: MachineClaims, booted: Booted, doubted: frozenset[str], grade: Grade) -> str:
     if doubted:
         return (
             "a waiver carries no grade: have the Reference Values name what was found, or lower least_grade"
         )
     advice = "choose a platform of a better grade, or lower least_grade"
     if claims.tdx is not None and grade == "V":
-        return f"{advice}; list RTMR0 in firmware for grade H"
+        ended = booted.rtmr0_until is not None
+        return f"{advice}; " + ("extend its entry" if ended else "list RTMR0 in firmware") + " for grade H"
     return advice

@@ -27,7 +27,10 @@ class Booted:
     """What the registers stand for."""
 
     image: Image | None  # None: none of the document's
-    rtmr0_pinned: bool  # the firmware's configuration, ACPI tables among it, is one that the owner listed
+    # Unix seconds: until when the owner lists the firmware's configuration (RTMR0: ACPI tables among it);
+    # in the past: it did; None: never.
+    rtmr0_until: int | None
+    rtmr0_pinned: bool  # and that is not over
 
 
 def check(
@@ -40,11 +43,14 @@ def check(
     elif claims.tdx is not None:
         image = _check_rtmrs(findings, claims.tdx, document, now)
     else:
-        return Booted(image=_check_launch(findings, claims, document, now), rtmr0_pinned=False)
+        return Booted(
+            image=_check_launch(findings, claims, document, now), rtmr0_until=None, rtmr0_pinned=False
+        )
     _check_firmware(findings, claims, document, values, now)
     rtmr0 = b"" if claims.tdx is None else claims.tdx.report.rtmrs[0]
     entries = listed(document, claims.format, "rtmr0", rtmr0)
-    return Booted(image=image, rtmr0_pinned=any(now <= until for until in entries))
+    until = max(entries, default=None)
+    return Booted(image=image, rtmr0_until=until, rtmr0_pinned=until is not None and now <= until)
 
 
 def listed(document: FleetDocument, form: str, register: str, value: bytes) -> list[int]:

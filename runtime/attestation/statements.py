@@ -122,7 +122,7 @@ def not_proven(
         gaps.append("which image runs: nobody measured it, and a waiver lets it pass")
     gaps += _doubts(doubted) + _not_defended(claims, grade)
     if grade == "V" and claims.tdx is not None:
-        gaps.append("that the host's ACPI tables are harmless: RTMR0 is not one that the owner listed")
+        gaps.append(f"that the host's ACPI tables are harmless: {grades.rtmr0(booted)}")
     if claims.registers is None and claims.tdx is None:  # which no document but a test's accepts
         gaps.append("the settings: the host wrote their digest, the VM did not")
     if GRADES.index(grades.of_instance(claims, doubted)) > GRADES.index(grade):
@@ -166,6 +166,11 @@ def warnings(
     if now - document.issued_at > document.expires_at - now:
         lines.append(
             f"the fleet document is past half of its life (to {times.show(document.expires_at)}): renew it"
+        )
+    until = booted.rtmr0_until if booted.rtmr0_pinned and claims.paravisor is None else None
+    if until is not None and until - now < IMAGE_WARNING_S:
+        lines.append(
+            f"RTMR0 of this firmware is listed until {times.show(until)} only, and grade H with it: extend"
         )
     image = booted.image
     if image is not None and image.not_after - now < IMAGE_WARNING_S:
