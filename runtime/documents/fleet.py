@@ -29,6 +29,19 @@ _INSTANCES: Mapping[str, tuple[str, str]] = MappingProxyType(  # those that are 
     }
 )
 
+# Of these lists, what no two entries may share, and why. Whoever looks for the one finds the other.
+_ALONE: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("members", ("name",), "each member has a name of its own"),
+    ("members", ("settings_sha256",), "a digest finds exactly one member"),
+    ("members", ("instance",), "two members on one instance would be each other's copies"),
+    ("images", ("id",), "each image has an id of its own: rename one or take it out"),
+    ("firmware", ("format", "register", "value"), "a value has one end date: take one of them out"),
+    ("waivers", ("name",), "each waiver has a name of its own: rename one or take it out"),
+)
+_UNMEASURED = (
+    "is all zeros, as a register that nothing was measured into: want what a machine of yours measures"
+)
+
 Role = Literal["server", "client"]
 Grade = Literal["H", "P", "V", "N", "T"]
 GRADES: tuple[Grade, ...] = ("H", "P", "V", "N", "T")  # strongest first
@@ -108,7 +121,9 @@ def read(data: bytes) -> FleetDocument:
         )
     values = _reference_values(raw, problems)
     _check_opt_ins(raw["reference_values"], problems)
-    _check_members(raw["members"], problems)
+    _check_alone(raw, problems)
+    _check_measured(raw, problems)
+    _check_instances(raw["members"], problems)
     _check_test_only(raw, problems)
     waivers = tuple(
         Waiver(
@@ -177,20 +192,43 @@ def _check_opt_ins(formats: dict[str, Any], problems: list[Problem]) -> None:
             ]
 
 
-def _check_members(members: list[dict[str, Any]], problems: list[Problem]) -> None:
-    for field, why in (
-        ("name", "each member has a name of its own"),
-        ("settings_sha256", "a digest finds exactly one member"),
-        ("instance", "two members on one instance would be each other's copies"),
-    ):
+def _check_alone(raw: dict[str, Any], problems: list[Problem]) -> None:
+    """Two entries under one name: a reader who looks for it sees one of them, and both are in force."""
+    for part, fields, why in _ALONE:
         seen: dict[bytes, int] = {}
-        for index, member in enumerate(members):
-            value = strict_json.canonical(member[field])  # whatever the order of keys
+        for index, entry in enumerate(raw[part]):
+            value = strict_json.canonical([entry[field] for field in fields])  # whatever the order of keys
             if value in seen:
+                shared = f", of one {' and '.join(fields[:-1])}" if fields[:-1] else ""
                 problems.append(
-                    Problem(f"$.members[{index}].{field}", f"equals that of $.members[{seen[value]}]: {why}")
+                    Problem(
+                        f"$.{part}[{index}].{fields[-1]}",
+                        f"equals that of $.{part}[{seen[value]}]{shared}: {why}",
+                    )
                 )
             seen.setdefault(value, index)
+
+
+def _check_measured(raw: dict[str, Any], problems: list[Problem]) -> None:
+    """Zeros as a Reference Value accept firmware that measured nothing, whatever was then booted."""
+    measured: dict[str, str] = {
+        f"$.firmware[{index}].value": entry["value"] for index, entry in enumerate(raw["firmware"])
+    }
+    for index, image in enumerate(raw["images"]):
+        for name, value in image["measurements"].items():
+            measured |= _each(f"$.images[{index}].measurements.{name}", value)
+    for name, part in raw["reference_values"].items():
+        measured |= _each(f"$.reference_values.{name}.tdx.mrseam", part.get("tdx", {}).get("mrseam", []))
+    problems += [Problem(path, _UNMEASURED) for path, value in measured.items() if set(value) == {"0"}]
+
+
+def _each(path: str, value: str | list[str]) -> dict[str, str]:
+    if isinstance(value, str):
+        return {path: value}
+    return {f"{path}[{index}]": entry for index, entry in enumerate(value)}
+
+
+def _check_instances(members: list[dict[str, Any]], problems: list[Problem]) -> None:
     for index, member in enumerate(members):
         pattern, wanted = _INSTANCES.get(member["instance"]["kind"], (r".+", "text"))
         value = member["instance"]["value"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.broken import (
     ledger_channel,
+    ledger_documents,
     ledger_evidence,
     ledger_limits,
     ledger_machines,
@@ -17,6 +18,7 @@ from tests.broken.entry import Break
 BREAKS: tuple[Break, ...] = (
     *ledger_evidence.BREAKS,
     *ledger_channel.BREAKS,
+    *ledger_documents.BREAKS,
     *ledger_owner.BREAKS,
     *ledger_relay.BREAKS,
     *ledger_limits.BREAKS,

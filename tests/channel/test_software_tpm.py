@@ -174,7 +174,7 @@ def other_name(member: int) -> Change:
 
 
 def other_image(made: dict[str, Any]) -> Mapping[str, Any]:
-    made["images"][0]["measurements"] |= {"pcr4_sha256": "00" * 32}
+    made["images"][0]["measurements"] |= {"pcr4_sha256": "ab" * 32}
     return made
 
 

@@ -92,6 +92,79 @@ def test_two_members_alike_are_refused(field: str) -> None:
     assert "equals that of $.members[0]" in found[f"$.members[1].{field}"]
 
 
+WAIVER = {
+    "name": "w1",
+    "check": "td.pks",
+    "member": "client-1",
+    "reason": "for a short while",
+    "not_after": "2026-12-01T00:00:00Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("part", "hidden", "field", "shared"),
+    [
+        ("images", {"measurements": {"pcr4_sha256": "66" * 32}}, "id", ""),
+        (
+            "firmware",
+            {"name": "another", "not_after": "2029-01-01T00:00:00Z"},
+            "value",
+            "format and register",
+        ),
+        ("waivers", {"check": "image.pcr4", "member": "*"}, "name", ""),
+    ],
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_nothing_hides_under_the_name_of_another(
+    part: str, hidden: dict[str, Any], field: str, shared: str, at: int
+) -> None:
+    """Both entries would be in force, and whoever looks one up by its name is shown one of them."""
+    document = json.loads(changed("fleet", "waivers", to=[WAIVER]))
+    document[part].insert(at, document[part][0] | hidden)
+    found = problems(fleet.read, json.dumps(document).encode())
+    assert list(found) == [f"$.{part}[1].{field}"]
+    told = found[f"$.{part}[1].{field}"]
+    assert told.startswith(f"equals that of $.{part}[0]{f', of one {shared}' if shared else ''}: ")
+    assert "take" in told, "what to do is said"
+
+
+def test_generations_of_an_image_overlap_and_firmware_has_many_values() -> None:
+    document = json.loads(changed("fleet", "waivers", to=[WAIVER, WAIVER | {"name": "w2"}]))
+    document["images"].append(document["images"][0] | {"id": "0.2.0"})
+    for other in ({"value": "ab" * 48}, {"format": "gcp-snp"}, {"register": "mrtd"}):
+        document["firmware"].append(document["firmware"][0] | other)
+    fleet.read(json.dumps(document).encode())
+
+
+ZEROS = [
+    *(("images", 0, "measurements", f"pcr{number}_sha{size}") for number in (4, 11) for size in (256, 384)),
+    *(("images", 0, "measurements", f"rtmr{number}", 0) for number in (1, 2)),
+    *(("firmware", index, "value") for index in range(3)),
+]
+
+
+@pytest.mark.parametrize("path", ZEROS)
+def test_what_nothing_was_measured_into_is_no_reference_value(path: tuple[str | int, ...]) -> None:
+    size = 64 if "sha256" in str(path) else 96
+    found = problems(fleet.read, changed("fleet", *path, to="0" * size))
+    where = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    assert list(found) == [where]
+    assert "is all zeros" in found[where]
+    fleet.read(changed("fleet", *path, to="0" * (size - 1) + "1"))
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        (("images", 0, "measurements", "snp_launch"), ["ab" * 48, "00" * 48]),
+        (("reference_values", "azure-tdx", "tdx", "mrseam"), ["ab" * 48, "00" * 48]),
+    ],
+)
+def test_nor_are_zeros_among_others(path: tuple[str | int, ...], to: list[str]) -> None:
+    (where,) = problems(fleet.read, changed("fleet", *path, to=to))
+    assert where.endswith("[1]")
+
+
 def test_one_attack_is_accepted_for_one_reason() -> None:
     twice = [
         {"weakness": "arxiv-2605.12990", "reason": "the first reason"},

@@ -199,7 +199,7 @@ def test_an_observed_server_s_answer_fills_what_was_missing(release: dict[str, A
     when = document.dates(1_795_000_000, 14)
     draft = document.document(plan, instances, when)
     draft["images"][0]["measurements"] |= {"rtmr1": ["11" * 48], "rtmr2": ["22" * 48]}
-    rtmr0 = {"name": "observed-rtmr0", "format": "gcp-tdx", "register": "rtmr0", "value": "00" * 48}
+    rtmr0 = {"name": "observed-rtmr0", "format": "gcp-tdx", "register": "rtmr0", "value": "33" * 48}
     draft["firmware"] = [rtmr0 | {"not_after": when.expires_at}]
     draft["reference_values"]["gcp-tdx"]["gce"]["projects"] = ["a-project"]
     assert meaning.doubts(fleet.read(json.dumps(draft).encode())) == []

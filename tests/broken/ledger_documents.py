@@ -1,0 +1,27 @@
+"""Defences of what an owner signs: read strictly, and shown whole before it is signed. Pure."""
+
+from __future__ import annotations
+
+from tests.broken.entry import Break
+
+TESTS = "tests/documents/test_fleet.py"
+
+BREAKS: tuple[Break, ...] = (
+    Break(
+        name="an image, a waiver or a firmware value hidden under the name of another",
+        file="runtime/documents/fleet.py",
+        old="            if value in seen:",
+        new='            if value in seen and part == "members":',
+        tests=(f"{TESTS}::test_nothing_hides_under_the_name_of_another",),
+    ),
+    Break(
+        name="registers of zeros as a Reference Value: firmware that measures nothing is known",
+        file="runtime/documents/fleet.py",
+        old='if set(value) == {"0"}]',
+        new="if not value]",
+        tests=(
+            f"{TESTS}::test_what_nothing_was_measured_into_is_no_reference_value",
+            f"{TESTS}::test_nor_are_zeros_among_others",
+        ),
+    ),
+)
