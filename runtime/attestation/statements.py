@@ -9,6 +9,7 @@ from runtime.attestation.image_policy import Booted
 from runtime.attestation.member_policy import Subject, machine_name
 from runtime.attestation.result import Statement
 from runtime.attestation.tees import MachineClaims
+from runtime.attestation.tees.tdx import rules
 from runtime.documents import times, weaknesses
 from runtime.documents.fleet import GRADES, FleetDocument, Grade
 from runtime.documents.reference_values import FormatValues
@@ -123,6 +124,7 @@ def not_proven(
     gaps += _doubts(doubted) + _not_defended(claims, grade)
     if grade == "V" and claims.tdx is not None:
         gaps.append(f"that the host's ACPI tables are harmless: {grades.rtmr0(booted)}")
+    gaps += [] if claims.tdx is None else rules.unseen(claims.tdx)
     if claims.registers is None and claims.tdx is None:  # which no document but a test's accepts
         gaps.append("the settings: the host wrote their digest, the VM did not")
     if GRADES.index(grades.of_instance(claims, doubted)) > GRADES.index(grade):

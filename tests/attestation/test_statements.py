@@ -52,6 +52,10 @@ PARAVISOR = (
     "not defended against Microsoft: its paravisor, which nobody outside can review, measured the image"
 )
 UNLISTED = "that the attestation key's certificates are not revoked: no lists came along"
+SERVICE = (
+    "that no service TD is bound to it, which could move it to another machine: "
+    "this quote, of TDX 1.0's form, has no MRSERVICETD"
+)
 SIMULATED = "that there is any hardware: the TEE is simulated"
 
 # format -> who vouches for each claim, and what nobody proved
@@ -61,7 +65,7 @@ SAID: dict[str, tuple[dict[str, str], list[str]]] = {
         [PROVIDER],
     ),
     "azure-snp": (OWNER | AMD | CHIP | MICROSOFT, [PARAVISOR, UNLISTED]),
-    "azure-tdx": (OWNER | INTEL | MICROSOFT, [PARAVISOR, UNLISTED]),
+    "azure-tdx": (OWNER | INTEL | MICROSOFT, [PARAVISOR, SERVICE, UNLISTED]),
     "gcp-snp": (
         OWNER
         | AMD
@@ -83,7 +87,11 @@ SAID: dict[str, tuple[dict[str, str], list[str]]] = {
             "settings": "Intel CPU, RTMR3",
             "connection": "Intel CPU",
         },
-        ["which machine this is, by the CPU: the provider's hypervisor names it (grade V)", UNLISTED],
+        [
+            SERVICE,
+            "which machine this is, by the CPU: the provider's hypervisor names it (grade V)",
+            UNLISTED,
+        ],
     ),
     "aws-nitrotpm": (
         OWNER | NITRO | {"connection": "AWS' hypervisor (NitroTPM)"},
@@ -113,7 +121,7 @@ def test_what_a_test_root_vouches_for_is_called_so(platforms: Mapping[str, FakeM
     assert rows.keys() == SAID[form][0].keys()
     assert all("(test root)" in source for claim, source in rows.items() if claim not in OWNER)
     assert simulated.not_proven[0] == SIMULATED
-    assert set(simulated.not_proven[1:]) <= {UNLISTED}
+    assert set(simulated.not_proven[1:]) <= {UNLISTED, SERVICE}
 
 
 def test_lists_that_came_along_close_a_gap(platforms: Mapping[str, FakeMachine], amd: FakeAmd) -> None:
@@ -237,7 +245,7 @@ def test_memory_is_encrypted_under_a_waiver_too(
     assert result.grade == "N"
     (first, *others) = result.not_proven
     assert first.startswith("what measured the image: the firmware is not one that the owner lists")
-    assert others == [UNLISTED]
+    assert others == [*([SERVICE] if form == "gcp-tdx" else []), UNLISTED]
 
 
 def test_a_key_without_certificates_and_days_of_grace(platforms: Mapping[str, FakeMachine]) -> None:
@@ -253,3 +261,10 @@ def test_a_key_without_certificates_and_days_of_grace(platforms: Mapping[str, Fa
     unpinned = document(machine, firmware={"rtmr0": None})
     gaps = appraise(machine, unpinned, roots=as_hardware(machine.roots)).not_proven
     assert any("ACPI tables" in gap for gap in gaps)
+
+
+def test_a_quote_that_names_service_tds_closes_a_gap(platforms: Mapping[str, FakeMachine]) -> None:
+    for form in ("gcp-tdx", "azure-tdx"):
+        assert SERVICE in appraise(platforms[form]).not_proven
+    newer = appraise(platforms["gcp-tdx"], tdx={"version": 5})
+    assert SERVICE not in newer.not_proven

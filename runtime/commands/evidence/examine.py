@@ -215,6 +215,7 @@ class _Examiner:
         self.held.use("tdx_collateral")
         self.held.chained.append(claims.root)
         rules.check(self.out.findings, claims, strictest(claims), self.now)
+        self.out.not_proven += rules.unseen(claims)
         self.out.say("memory encryption", "Intel TDX", f"{_INTEL}, certified by Intel")
         self.out.say("firmware", claims.report.mrtd.hex(), _INTEL)
         for number, value in enumerate(claims.report.rtmrs):

@@ -259,6 +259,14 @@ def test_what_did_not_come_along_is_said(fleet: dict[str, FakeMachine]) -> None:
     assert any("Microsoft certified" in line for line in out.not_proven)
 
 
+def test_a_service_td_that_cannot_be_seen_is_said(fleet: dict[str, FakeMachine]) -> None:
+    def said(**options: Any) -> bool:
+        return any("no service TD" in line for line in look(fleet["gcp-tdx"], **options).not_proven)
+
+    assert said()
+    assert not said(tdx={"version": 5})
+
+
 def test_a_log_that_cannot_be_read_hides_nothing_of_the_rest(fleet: dict[str, FakeMachine]) -> None:
     machine = fleet["gcp-tdx"]
     made = machine.evidence()

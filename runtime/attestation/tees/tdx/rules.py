@@ -92,6 +92,16 @@ def _check_never(findings: Findings, claims: TdxClaims) -> None:
         )
 
 
+def unseen(claims: TdxClaims) -> list[str]:
+    """Say which of the checks that nobody may drop had nothing to look at in this quote."""
+    if claims.report.mrservicetd is not None:
+        return []
+    return [
+        "that no service TD is bound to it, which could move it to another machine: this quote, of TDX 1.0's "
+        "form, has no MRSERVICETD"
+    ]
+
+
 def _check_tcb(findings: Findings, claims: TdxClaims, rules: TdxRules, now: int) -> None:
     status = claims.tcb.status
     since, days = claims.tcb.outdated_since, rules.out_of_date_grace_days

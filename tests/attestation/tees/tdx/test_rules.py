@@ -134,3 +134,9 @@ def test_revoked_is_never_accepted_and_grace_ends() -> None:
 def test_an_empty_set_accepts_nothing() -> None:
     empty: frozenset[Any] = frozenset()
     assert set(failed(mrtd=empty, mrseam=empty, statuses=empty)) == {"td.mrtd", "td.mrseam", "tcb.status"}
+
+
+def test_a_quote_that_cannot_name_a_service_td_says_so() -> None:
+    (gap,) = rules.unseen(td(mrservicetd=None))
+    assert gap.startswith("that no service TD is bound to it")
+    assert rules.unseen(td(mrservicetd=bytes(48))) == []
