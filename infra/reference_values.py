@@ -21,10 +21,15 @@ _FLOORS: Mapping[SnpProduct, Mapping[str, int]] = {
     "Milan": {"bootloader": 4, "tee": 0, "snp": 24, "microcode": 219},
     "Genoa": {"bootloader": 10, "tee": 0, "snp": 23, "microcode": 84},
 }
-_NO_ID_BLOCK = _ZERO = "0" * 96  # no ID block, no owner's configuration: the clouds' launch has none
+_NO_ID_BLOCK = _ZERO = "0" * 96  # no ID block, no owner's configuration: AWS' and Google's launches have none
+# Who signs Azure's ID blocks: the digest of Microsoft's key in real reports of 2025 (Milan, three machines).
+_AZURE_ID_KEY = (
+    "942fd93ebde6ea7a96efadeafc60f1c6b3d10e703b1dafd7555b92f7f3d32d0e006767648cba5b102af3d65756af4177"
+)
 # Intel's TCB recovery that both TCB info and QE identity have to have reached: set 19 was current in 2025.
 _EVALUATION_NUMBER = 19
-_XFAM = "0x602e7"  # x87, SSE, AVX, AVX-512, PKRU, AMX: what real quotes of the clouds show
+# x87, SSE, AVX, AVX-512, PKRU, AMX; on Azure control-flow enforcement (CET) too: what real quotes show.
+_XFAM = {"azure": "0x61ae7", "gcp": "0x602e7"}
 _FORMATS: Mapping[tuple[str, str], str] = {
     ("aws", "sev-snp"): "aws-snp-nitrotpm",
     ("azure", "sev-snp"): "azure-snp",
@@ -41,7 +46,7 @@ def reference_values(machines: Iterable[Machine], opt_in: OptIns, *, simulated: 
     not know (Google's project ids) stays an empty list, which accepts nothing until the owner fills it.
     """
     if simulated:
-        return {"sev-snp": {"snp": _snp(_FLOORS, ["vcek"], [], opt_in)}}
+        return {"sev-snp": {"snp": _snp(_FLOORS, ["vcek"], [], opt_in, _NO_ID_BLOCK)}}
     found: dict[tuple[str, str], list[Machine]] = {}
     for machine in machines:
         found.setdefault((machine.cloud, machine.tee), []).append(machine)
@@ -54,8 +59,7 @@ def reference_values(machines: Iterable[Machine], opt_in: OptIns, *, simulated: 
 def _values(cloud: str, tee: str, machines: list[Machine], opt_in: OptIns) -> dict[str, Any]:
     regions = sorted({machine.region for machine in machines})
     if tee == "tdx":
-        # Azure's paravisor handles #VE itself; elsewhere a host could inject it.
-        processor: dict[str, Any] = {"tdx": _tdx(sept_ve_disable=cloud != "azure")}
+        processor: dict[str, Any] = {"tdx": _tdx(cloud)}
     else:
         products: set[SnpProduct] = {machine.product for machine in machines if machine.product is not None}
         # Shared EC2 hosts sign with AWS's VLEK, which names the region; everybody else with the chip's VCEK.
@@ -64,7 +68,8 @@ def _values(cloud: str, tee: str, machines: list[Machine], opt_in: OptIns) -> di
             if cloud == "aws"
             else ("vcek", [])
         )
-        processor = {"snp": _snp(products, [signer], csp_ids, opt_in)}
+        id_key = _AZURE_ID_KEY if cloud == "azure" else _NO_ID_BLOCK
+        processor = {"snp": _snp(products, [signer], csp_ids, opt_in, id_key)}
     match cloud:
         case "aws":
             provider: dict[str, Any] = {"nitrotpm": {"regions": regions, "max_age_s": 300, "max_skew_s": 60}}
@@ -90,7 +95,7 @@ def _values(cloud: str, tee: str, machines: list[Machine], opt_in: OptIns) -> di
 
 
 def _snp(
-    products: Iterable[SnpProduct], signers: list[str], csp_ids: list[str], opt_in: OptIns
+    products: Iterable[SnpProduct], signers: list[str], csp_ids: list[str], opt_in: OptIns, id_key: str
 ) -> dict[str, Any]:
     wanted = set(products)
     return {
@@ -112,14 +117,14 @@ def _snp(
         "platform_require": ["alias_check_complete"],
         "provisional_firmware": False,
         "min_guest_svn": 0,
-        "id_key_digests": [_NO_ID_BLOCK],
+        "id_key_digests": [id_key],
         "author_key_digests": [_NO_ID_BLOCK],
         "required_mitigations": "0x0",
         "revocation": "when_present",
     }
 
 
-def _tdx(*, sept_ve_disable: bool) -> dict[str, Any]:
+def _tdx(cloud: str) -> dict[str, Any]:
     return {
         "min_evaluation_number": _EVALUATION_NUMBER,
         "statuses": ["UpToDate"],
@@ -129,7 +134,8 @@ def _tdx(*, sept_ve_disable: bool) -> dict[str, Any]:
         "mrconfigid": _ZERO,
         "mrowner": _ZERO,
         "mrownerconfig": _ZERO,
-        "xfam_allowed": _XFAM,
-        "sept_ve_disable": sept_ve_disable,
+        "xfam_allowed": _XFAM[cloud],
+        "sept_ve_disable": cloud
+        != "azure",  # whose paravisor handles #VE itself; elsewhere a host injects it
         "allow": ["cached_keys", "dynamic_platform", "smt"],  # what the clouds' multi-socket hosts are
     }
