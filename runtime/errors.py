@@ -17,8 +17,9 @@ share them, sentences are for people.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -40,6 +41,7 @@ class TunnelError(Exception):
 
     exit_status: ClassVar[int] = 1
     code: str = "internal"
+    answer: Mapping[str, Any] | None = None  # what a command has to say beside it, as JSON values
 
     def __str__(self) -> str:
         return printable(super().__str__(), keep="\n")

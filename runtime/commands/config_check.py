@@ -6,12 +6,12 @@ Exit 0 when all of them are valid, 2 with every problem of every file. Nothing i
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from runtime.channel.boot_key import BootKey
+from runtime.commands import answers
 from runtime.config import BUILD_TIME
 from runtime.documents import dsse, fleet, routes, settings
 from runtime.documents.settings import ClientSettings, Settings
@@ -45,13 +45,11 @@ def verb(options: argparse.Namespace) -> None:
             problems,
             hint="docs/operations.md has every limit, runtime/documents/schemas every setting",
         )
-    answer: dict[str, Any] = {"ok": True}
+    answer: dict[str, Any] = {}
     if found is not None:
         answer |= {"member": found.member, "role": found.role_name, "settings_sha256": found.digest.hex()}
-    if options.json:
-        print(json.dumps(answer, indent=2))
-    else:
-        print(f"valid: {answer.get('role')} {answer.get('member')}, settings {answer.get('settings_sha256')}")
+    said = f"valid: {answer.get('role')} {answer.get('member')}, settings {answer.get('settings_sha256')}"
+    answers.give(answer, [said], as_json=options.json)
 
 
 def _part(what: str, path: str, read: Callable[[bytes], Any], problems: list[Problem]) -> Any:

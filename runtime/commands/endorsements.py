@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from runtime.attestation.endorsements.endorser import Endorser, Shortfall, Sourc
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.endorsements.web import Web
 from runtime.attestation.wire import Evidence
+from runtime.commands import answers
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.documents import times
@@ -88,18 +88,19 @@ def check(options: argparse.Namespace, now: int) -> None:
             bad = bad or state in {"ended", "missing", "unusable"}
             rows.append((want.key, state, until))
     rows = sorted(set(rows))
-    if options.json:
-        items = [{"key": key, "state": state, "until": until} for key, state, until in rows]
-        print(json.dumps({"made_at": times.show(held.made_at), "ok": not bad, "items": items}, indent=2))
-    else:
-        print(f"made at {times.show(held.made_at)}, {len(held.items)} items")
-        for key, state, until in rows:
-            print(f"  {state:<8}  {until:<20}  {key}")
-    if bad:
-        message = (
-            "the bundle is not enough for these machines: make it again with `tunnel endorsements bundle`"
-        )
-        raise StaleError(message)
+    message = "the bundle is not enough for these machines: make it again with `tunnel endorsements bundle`"
+    answers.give(
+        {
+            "made_at": times.show(held.made_at),
+            "items": [{"key": key, "state": state, "until": until} for key, state, until in rows],
+        },
+        [
+            f"made at {times.show(held.made_at)}, {len(held.items)} items",
+            *(f"  {state:<8}  {until:<20}  {key}" for key, state, until in rows),
+        ],
+        as_json=options.json,
+        refusal=StaleError(message) if bad else None,
+    )
 
 
 def _states(evidence: Evidence, held: Bundle, now: int) -> list[tuple[Want, str, str]]:

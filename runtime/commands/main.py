@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from runtime import config, event_loop, logs
 from runtime.attestation import explanation
@@ -44,18 +44,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    as_json = "--json" in arguments
     try:
+        options = _parser().parse_args(arguments)
+        as_json = getattr(options, "json", False)
         options.verb(options)
     except TunnelError as error:
-        return report(error, as_json=getattr(options, "json", False))
+        return report(error, as_json=as_json)
     except KeyboardInterrupt:
         return 130
     return 0
 
 
 def report(error: BaseException, *, as_json: bool) -> int:
-    """Say what is wrong and what to do next; returns the exit status."""
+    """Say what is wrong and what to do next; returns the exit status.
+
+    As JSON it is the one document on stdout: with what the verb answered, if it had an answer all the same.
+    """
     status = error.exit_status if isinstance(error, TunnelError) else 1
     code = error.code if isinstance(error, TunnelError) else "internal"
     hint = getattr(error, "hint", "")
@@ -63,7 +68,10 @@ def report(error: BaseException, *, as_json: bool) -> int:
         answer: dict[str, Any] = {"ok": False, "code": code, "error": str(error)}
         if isinstance(error, DocumentError):
             answer["problems"] = [{"path": p.path, "message": p.message} for p in error.problems]
-        if isinstance(error, EvidenceRefusedError):
+        said = error.answer if isinstance(error, TunnelError) else None
+        if said is not None:
+            answer |= said
+        elif isinstance(error, EvidenceRefusedError):
             answer["appraisal"] = explanation.refused(error)
         print(json.dumps(answer | ({"hint": hint} if hint else {}), indent=2))
     print(f"tunnel: {error}", file=sys.stderr)
@@ -126,8 +134,16 @@ def _endorsed(attester: Attester, settings: Settings) -> EndorsedAttester:
     return EndorsedAttester(attester, endorser, PublishedBundle(settings.endorsements_urls))
 
 
+class _Parser(argparse.ArgumentParser):
+    """A command line that is wrong is an error like any other: with a status, a hint, and as JSON."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: UsageError."""
+        raise UsageError(message, hint=f"{self.prog} --help says what it takes")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tunnel", description="an attested tunnel: serve, publish, verify")
+    parser = _Parser(prog="tunnel", description="an attested tunnel: serve, publish, verify")
     parser.add_argument("--version", action="version", version=f"tunnel {config.VERSION}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     for role, what in (

@@ -6,12 +6,11 @@ Who answers is proven; what it says is the word of the code that attested.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
 from runtime.attestation.tees import Root
-from runtime.commands import owner
+from runtime.commands import answers, owner
 from runtime.documents import times
 from runtime.tunnel.owner_reach import Visit, ask_status
 
@@ -20,26 +19,27 @@ add_arguments = owner.add_arguments
 
 def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     """Run the verb. Raises: TunnelError."""
+    told: list[tuple[Visit, dict[str, Any]]] = []
 
-    async def show(visit: Visit) -> None:
-        status = await ask_status(visit.channel)
-        warning = owner.says_version(visit, visit.peer.document_version)
-        if options.json:
-            through = visit.through
-            about = {
-                "ok": True,
-                "address": visit.address,
-                "through": None if through is None else {"member": through.member, "grade": through.grade},
-                "grade": visit.peer.grade,
-                "status": status,
-            }
-            print(json.dumps(about | ({"warning": warning} if warning else {}), indent=2))
-        else:
-            print("\n".join(sentences(owner.way(visit), visit.peer.grade, status)))
-        if warning:
-            print(f"warning: {warning}", file=sys.stderr)
+    async def ask(visit: Visit) -> None:
+        told.append((visit, await ask_status(visit.channel)))
 
-    owner.run(options, roots, show)
+    owner.run(options, roots, ask)
+    visit, status = told[-1]  # of the server that was reached last: one before it broke off
+    through, warning = visit.through, owner.says_version(visit, visit.peer.document_version)
+    answers.give(
+        {
+            "address": visit.address,
+            "through": None if through is None else {"member": through.member, "grade": through.grade},
+            "grade": visit.peer.grade,
+            "status": status,
+            **({"warning": warning} if warning else {}),
+        },
+        sentences(owner.way(visit), visit.peer.grade, status),
+        as_json=options.json,
+    )
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def sentences(way: str, grade: str, status: dict[str, Any]) -> list[str]:

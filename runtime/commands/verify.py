@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import base64
 import binascii
-import json
 import secrets
 import ssl
 import sys
@@ -27,6 +26,7 @@ from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.channel.boot_key import spki_of
 from runtime.clock import TrustedClock
+from runtime.commands import answers
 from runtime.documents import dsse, fleet, strict_json
 from runtime.errors import MalformedError, PeerError, UnreachableError, UsageError
 from runtime.keys import owner_key
@@ -72,10 +72,11 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
         raise UsageError(message) from error
     host, port = address(options.address)
     result = asyncio.run(attest(host, port, envelope, keys, roots))
-    if options.json:
-        print(json.dumps({"ok": True, "address": options.address, **explanation.accepted(result)}, indent=2))
-    else:
-        print(f"{options.address} is " + "\n".join(explanation.sentences(result)))
+    answers.give(
+        {"address": options.address, **explanation.accepted(result)},
+        [f"{options.address} is " + "\n".join(explanation.sentences(result))],
+        as_json=options.json,
+    )
     print(f"tunnel: {result.member} at {options.address} is attested, grade {result.grade}", file=sys.stderr)
 
 

@@ -78,7 +78,10 @@ def test_a_stale_bundle_fails_and_says_since_when(
     assert caught.value.exit_status == 10
     out = capsys.readouterr().out
     if json_too:
-        answer = json.loads(out)
+        assert out == ""  # it is printed with the error, as one
+        assert main.report(caught.value, as_json=True) == 10
+        answer = json.loads(capsys.readouterr().out)
+        assert answer["code"] == "stale"
         assert answer["ok"] is False
         assert {item["state"] for item in answer["items"]} == {"ended"}
         assert all(item["until"] for item in answer["items"])

@@ -101,10 +101,11 @@ def test_without_a_tee_nothing_starts(
 
 
 @pytest.mark.parametrize("arguments", [[], ["nothing"], ["server"], ["server", "--simulation", "x"]])
-def test_usage_errors_are_two(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        run(*arguments)
-    assert caught.value.code == 2
+def test_usage_errors_are_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "--help says what it takes" in said.err
 
 
 @pytest.mark.parametrize("verb", ["server", "client", "verify"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,6 +15,7 @@ from runtime.attestation.tees.nitro import cose, document
 from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tpm import attest, pcrs, public, signature
+from runtime.commands import answers
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.documents import times
@@ -54,9 +54,13 @@ class Inspection:
 def verb(options: argparse.Namespace) -> None:
     """Run the verb. Raises: UsageError, MalformedError (also for one item that cannot be read)."""
     found = look(files.load(options.file))
-    print(json.dumps(answer(found), indent=2) if options.json else "\n".join(render(found)))
-    if bad := [item for item in found.items if item.error is not None]:
-        raise MalformedError(", ".join(item.name for item in bad), "cannot be read: the reason is above")
+    bad = ", ".join(item.name for item in found.items if item.error is not None)
+    answers.give(
+        answer(found),
+        render(found),
+        as_json=options.json,
+        refusal=MalformedError(bad, "cannot be read: the reason is beside it") if bad else None,
+    )
 
 
 def look(data: bytes) -> Inspection:

@@ -8,13 +8,12 @@ written as a file that the other verbs read, and `tunnel endorsements bundle`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from hashlib import sha256
 
 from runtime.attestation import explanation, wire
 from runtime.attestation.tees import Root
-from runtime.commands import owner
+from runtime.commands import answers, owner
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.tunnel.owner_reach import Visit
@@ -31,24 +30,28 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...]) -> None:
     if options.out is not None:
         files.want_new(options.out)
 
-    async def show(visit: Visit) -> None:
-        warning = owner.says_version(visit, visit.peer.document_version)
-        written = None if options.out is None else _write(options.out, visit)
-        if options.json:
-            print(json.dumps(_answer(visit, warning, written), indent=2))
-        else:
-            print(f"{owner.way(visit)} is " + "\n".join(explanation.sentences(visit.peer)))
-        if warning:
-            print(f"warning: {warning}", file=sys.stderr)
-        if written is not None:
-            print(f"tunnel: evidence in {written['path']}, SHA-256 {written['sha256']}", file=sys.stderr)
-        print(
-            f"tunnel: {visit.peer.member}, reached by {owner.way(visit)}, is attested, "
-            f"grade {visit.peer.grade}",
-            file=sys.stderr,
-        )
+    seen: list[Visit] = []
 
-    owner.run(options, roots, show)
+    async def keep(visit: Visit) -> None:
+        seen.append(visit)
+
+    owner.run(options, roots, keep)
+    visit = seen[-1]  # of the server that was reached last: one before it broke off
+    warning = owner.says_version(visit, visit.peer.document_version)
+    written = None if options.out is None else _write(options.out, visit)
+    answers.give(
+        _answer(visit, warning, written),
+        [f"{owner.way(visit)} is " + "\n".join(explanation.sentences(visit.peer))],
+        as_json=options.json,
+    )
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+    if written is not None:
+        print(f"tunnel: evidence in {written['path']}, SHA-256 {written['sha256']}", file=sys.stderr)
+    print(
+        f"tunnel: {visit.peer.member}, reached by {owner.way(visit)}, is attested, grade {visit.peer.grade}",
+        file=sys.stderr,
+    )
 
 
 def _write(path: str, visit: Visit) -> dict[str, str]:
@@ -63,7 +66,6 @@ def _write(path: str, visit: Visit) -> dict[str, str]:
 def _answer(visit: Visit, warning: str, written: dict[str, str] | None) -> dict[str, object]:
     through = visit.through
     return {
-        "ok": True,
         "address": visit.address,
         "through": None if through is None else {"member": through.member, "grade": through.grade},
         "member_document": {

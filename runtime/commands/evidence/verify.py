@@ -9,7 +9,6 @@ what nobody proved: it is never an acceptance. What the evidence has to answer i
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -19,6 +18,7 @@ from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.attestation.wire import Evidence
+from runtime.commands import answers
 from runtime.commands.evidence import examine, files
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
@@ -84,11 +84,13 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
         out.not_proven.append("that it is fresh: the nonce is the file's own; state yours with --nonce")
     lacking = files.missing_for_members(parts)
     as_of = None if options.at is None else at
-    if options.json:
-        print(json.dumps(answer(out, lacking, at), indent=2))
-    else:
-        print("\n".join(sentences(out, parts, lacking, as_of)))
-    out.findings.settle()
+    failed = out.findings.failed()
+    answers.give(
+        answer(out, lacking, at),
+        sentences(out, parts, lacking, as_of),
+        as_json=options.json,
+        refusal=EvidenceRefusedError(failed) if failed else None,
+    )
 
 
 def _appraise(
@@ -128,12 +130,12 @@ def _appraise(
         )
     )
     fresh = options.nonce is not None
-    if options.json:
-        print(json.dumps({"ok": True, "fresh": fresh, **explanation.accepted(result)}, indent=2))
-    else:
-        print("\n".join(explanation.sentences(result)))
-        if not fresh:
-            print("  not proven: that it is fresh: the nonce is the file's own; state yours with --nonce")
+    stale = "  not proven: that it is fresh: the nonce is the file's own; state yours with --nonce"
+    answers.give(
+        {"fresh": fresh, **explanation.accepted(result)},
+        [*explanation.sentences(result), *([] if fresh else [stale])],
+        as_json=options.json,
+    )
     print(f"tunnel: accepted as {result.member}, grade {result.grade}", file=sys.stderr)
 
 

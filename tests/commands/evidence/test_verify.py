@@ -99,10 +99,12 @@ def test_a_refusal_without_a_document_has_its_checks(
 ) -> None:
     machine = fleet["gcp-snp"]
     path = written(tmp_path / "evidence", collected(machine, snp={"policy": 0x30000 | 1 << 19}))
-    with pytest.raises(EvidenceRefusedError):
+    with pytest.raises(EvidenceRefusedError) as caught:
         run(machine, path, "--json")
+    assert capsys.readouterr().out == ""  # it is printed with the error, as one
+    assert main.report(caught.value, as_json=True) == 10
     answer = schema.read(capsys.readouterr().out.encode(), "answer", "examination")
-    assert (answer["verdict"], answer["best_grade"]) == ("refused", "none")
+    assert (answer["ok"], answer["verdict"], answer["best_grade"]) == (False, "refused", "none")
     assert "policy.debug" in {check["id"] for check in answer["checks"]}
 
 
