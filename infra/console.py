@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from runtime.errors import DocumentError, TunnelError, UsageError
+from runtime.errors import DocumentError, TunnelError
 
 NAME = "tunnel-fleet"
 
@@ -35,10 +35,11 @@ def story_lines(text: str) -> None:
 
 
 def refusal(error: TunnelError, *, as_json: bool) -> None:
-    """Write an error and its hint; as an answer too when a program is reading."""
+    """Write an error and its hint; when a program is reading, as its one answer too, if it has none yet."""
     story(str(error))
-    if isinstance(error, UsageError) and error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+    hint = getattr(error, "hint", "")
+    if hint:
+        sys.stderr.write(f"hint: {hint}\n")
     if as_json and not getattr(error, "answered", False):
         problems = error.problems if isinstance(error, DocumentError) else ()
         shown = [{"path": problem.path, "message": problem.message} for problem in problems]

@@ -9,10 +9,29 @@ from typing import Any
 
 from infra import changes, clock, console, meaning, owner_key, publishing
 from runtime.documents import dsse, fleet, routes, strict_json, times, weaknesses
-from runtime.errors import DocumentError, Problem, UsageError
+from runtime.errors import DocumentError, Problem, TunnelError, UsageError
 
 _MARKS = {"loosens": "LOOSENS ", "tightens": "tightens", "changes": "changes "}
 _SKEW_S = 300  # a peer refuses a document from further in the future
+
+
+class DoubtsError(TunnelError):
+    """The document is valid, and yet something in it refuses somebody, or does nothing."""
+
+    exit_status = 2
+    code = "doubts"
+    answered = True  # they are the answer, in JSON too
+    hint = "it can be signed so, and then does what this says"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What --check, --diff and --explain found; each is empty if nobody asked."""
+
+    summary: dict[str, Any]
+    sentences: list[str]
+    differences: tuple[changes.Change, ...]
+    doubts: list[Problem]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +89,37 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check one document, and sign it if asked. Raises: UsageError, DocumentError."""
+    """Check one document, and sign it if asked. Raises: UsageError, DocumentError, DoubtsError."""
+    _check_arguments(arguments)
+    payload = _bytes(arguments.source)
+    looked = None
+    if arguments.check or arguments.diff is not None or arguments.explain:
+        looked = _look(arguments, payload)
+        stops = bool(looked.doubts) or not arguments.sign
+        if not arguments.json:
+            console.answer(_text(arguments, looked))
+        elif stops:
+            console.answer_json(_json(looked))
+        if looked.doubts:
+            count = len(looked.doubts)
+            message = f"the {fleet.WHAT} has {count} doubt{'s' if count > 1 else ''}"
+            raise DoubtsError(message)
+        if stops:
+            return
+    found = read_routes(payload) if arguments.routes else read_fleet(payload, clock.now())
+    if arguments.sign:
+        _sign(arguments, payload, found)
+    if arguments.json:  # one answer, whatever was asked
+        shown = {} if looked is None else _json(looked)
+        console.answer_json({**shown, **found.summary, "signed": arguments.sign})
+    else:
+        console.answer(
+            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.summary.items())
+        )
+
+
+def _check_arguments(arguments: argparse.Namespace) -> None:
+    """Refuse what does not go together. Raises: UsageError."""
     if len({arguments.sign, arguments.key is not None, arguments.out is not None}) > 1:
         message = "--sign, --key and --out go together"
         raise UsageError(message)
@@ -83,48 +132,37 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.routes and (arguments.check or arguments.diff is not None or arguments.explain):
         message = "--check, --diff and --explain are about fleet documents"
         raise UsageError(message)
-    payload = _bytes(arguments.source)
-    if arguments.check or arguments.diff is not None or arguments.explain:
-        _look(arguments, payload)
-        if not arguments.sign:
-            return
-    found = read_routes(payload) if arguments.routes else read_fleet(payload, clock.now())
-    if arguments.sign:
-        _sign(arguments, payload, found)
-    if arguments.json:
-        console.answer_json({**found.summary, "signed": arguments.sign})
-    else:
-        console.answer(
-            ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.summary.items())
-        )
 
 
-def _look(arguments: argparse.Namespace, payload: bytes) -> None:
-    """Answer --check, --diff and --explain. Raises: DocumentError."""
+def _look(arguments: argparse.Namespace, payload: bytes) -> Looked:
+    """Return what --check, --diff and --explain have to say. Raises: DocumentError."""
     found = read_fleet(payload, clock.now()) if arguments.check else None
     document = fleet.read(payload)
-    doubts = meaning.doubts(document) if arguments.check else []
-    differences = _differences(arguments.diff, payload) if arguments.diff is not None else ()
-    sentences = meaning.explain(document) if arguments.explain else []
-    if arguments.json:
-        console.answer_json(
-            {
-                **(found.summary if found is not None else {}),
-                "doubts": [{"path": doubt.path, "message": doubt.message} for doubt in doubts],
-                "changes": [
-                    {"path": change.path, "effect": change.effect, "text": change.text}
-                    for change in differences
-                ],
-                "sentences": sentences,
-            }
-        )
-    else:
-        lines = [f"{_MARKS[change.effect]} {change.text}" for change in differences]
-        if arguments.diff is not None and not differences:
-            lines.append("the two documents say the same")
-        console.answer("\n".join([*sentences, *lines, *map(str, doubts)]) or "nothing is wrong")
-    if doubts:
-        raise DocumentError(fleet.WHAT, doubts, hint="it can be signed so, and then does what this says")
+    return Looked(
+        summary={} if found is None else found.summary,
+        sentences=meaning.explain(document) if arguments.explain else [],
+        differences=() if arguments.diff is None else _differences(arguments.diff, payload),
+        doubts=meaning.doubts(document) if arguments.check else [],
+    )
+
+
+def _text(arguments: argparse.Namespace, looked: Looked) -> str:
+    lines = [f"{_MARKS[change.effect]} {change.text}" for change in looked.differences]
+    if arguments.diff is not None and not lines:
+        lines.append("the two documents say the same")
+    return "\n".join([*looked.sentences, *lines, *map(str, looked.doubts)]) or "nothing is wrong"
+
+
+def _json(looked: Looked) -> dict[str, Any]:
+    return {
+        **looked.summary,
+        "doubts": [{"path": doubt.path, "message": doubt.message} for doubt in looked.doubts],
+        "changes": [
+            {"path": change.path, "effect": change.effect, "text": change.text}
+            for change in looked.differences
+        ],
+        "sentences": looked.sentences,
+    }
 
 
 def _differences(path: Path, payload: bytes) -> tuple[changes.Change, ...]:

@@ -180,10 +180,13 @@ def test_a_wrong_configuration_is_told_whole_and_at_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["preveiw"], ["simulate"], ["key"], ["preview", "--stack"]])
-def test_a_wrong_command_line_ends_with_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
-    assert caught.value.code == 2
+def test_a_wrong_command_line_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "hint: usage: tunnel-fleet" in told.err
+    assert cli.main([*arguments, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "usage"
 
 
 def test_only_local_is_simulated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -208,11 +208,43 @@ def test_check_names_what_cannot_work(
 ) -> None:
     assert look(tmp_path, draft, "--check") == 2
     said = capsys.readouterr()
-    assert "has no snp_measurement for azure-snp" in said.out
-    assert "it can be signed so" in said.err
+    doubts = said.out.splitlines()
+    assert any("has no snp_measurement for azure-snp" in doubt for doubt in doubts)
+    assert said.err == (
+        f"tunnel-fleet: the fleet document has {len(doubts)} doubts\n"
+        "hint: it can be signed so, and then does what this says\n"
+    ), "each is told once"
     draft["reference_values"] = {"gcp-tdx": draft["reference_values"]["gcp-tdx"]}
     draft["members"] = draft["members"][1:]
     assert look(tmp_path, draft, "--check") == 0
     assert capsys.readouterr().out == "nothing is wrong\n"
     assert look(tmp_path, draft | {"members": []}, "--check") == 2
     assert look(tmp_path, ROUTES, "--routes", "--check") == 2
+
+
+def test_a_program_reads_one_answer_however_it_ends(
+    tmp_path: Path, draft: dict[str, Any], sign: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def answer() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)  # fails on two
+        return found
+
+    assert look(tmp_path, draft, "--check", "--json") == 2
+    doubted = answer()
+    assert any("has no snp_measurement for azure-snp" in doubt["message"] for doubt in doubted["doubts"])
+    assert look(tmp_path, draft | {"members": []}, "--check", "--explain", "--json") == 2
+    assert answer()["error"]["problems"]
+    assert sign(draft, "--check", "--json") == 2
+    assert answer() == doubted, "nothing is signed that has doubts"
+    assert not (tmp_path / "out.json").exists()
+    (tmp_path / "before.json").write_text(json.dumps(draft))
+    later = draft | {"version": 2}
+    assert sign(later, "--diff", str(tmp_path / "before.json"), "--explain", "--json") == 0
+    signed = answer()
+    assert (signed["signed"], signed["version"]) == (True, 2)
+    assert [change["path"] for change in signed["changes"]] == ["$.version"]
+    assert signed["sentences"]
+    assert sign(later, "--explain", "--json", key="none.pem") == 2
+    assert "none.pem" in answer()["error"]["message"]
+    assert look(tmp_path, draft, "--sign", "--json") == 2
+    assert answer()["error"]["code"] == "usage"
