@@ -1,15 +1,19 @@
 """`tunnel endorsements bundle|check`: what endorsers say of a fleet's machines, in one file. I/O.
 
-`bundle` takes evidence that `tunnel evidence read` or `collect` wrote, asks the endorsers for what it
-lacks, and writes the answers into a file to publish beside the fleet document. `check` says of such a file
-what is in it and until when each item is good; a stale one fails, with the date, so that a job can watch it.
+`bundle` needs the network: it takes evidence that `tunnel evidence read` or `collect` wrote, asks AMD, Azure,
+Intel, Google and Microsoft for what it lacks, and writes the answers into a file to publish beside the fleet
+document; if one could not be had, it writes nothing. `check` needs no network: it says of such a file what is
+in it and until when each item is good; a stale one fails, with the date, so that a job can watch it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from runtime.documents import times
 from runtime.errors import MalformedError, UnreachableError, UsageError
 
 DEADLINE_S = 300.0  # for all machines: AMD's limit is one answer in ten seconds
+_EVIDENCE = "of one machine each, as `tunnel evidence read` or `collect` wrote it"
 SOON_S = 3 * times.DAY_S
 
 
@@ -39,15 +44,13 @@ class StaleError(UnreachableError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs and their options."""
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="endorsements_verb")
-    making = verbs.add_parser("bundle", help="ask the endorsers, write a bundle", description=__doc__)
-    making.add_argument(
-        "--evidence", action="append", required=True, metavar="FILE", help="of one machine each"
+    making = verbs.add_parser(
+        "bundle", help="ask the endorsers (over the network), write a bundle", description=__doc__
     )
+    making.add_argument("--evidence", action="append", required=True, metavar="FILE", help=_EVIDENCE)
     making.add_argument("--out", required=True, metavar="FILE", help="where to write it")
     checking = verbs.add_parser("check", help="say what a bundle holds, and until when", description=__doc__)
-    checking.add_argument(
-        "--evidence", action="append", required=True, metavar="FILE", help="of one machine each"
-    )
+    checking.add_argument("--evidence", action="append", required=True, metavar="FILE", help=_EVIDENCE)
     checking.add_argument("bundle", metavar="BUNDLE", help="the file")
     checking.add_argument("--json", action="store_true", help="answer with JSON")
 
@@ -56,16 +59,34 @@ def make(options: argparse.Namespace, web: Web, now: int, sources: Sources | Non
     """Write a bundle. Raises: TunnelError, UnreachableError if something could not be had."""
     endorser = Endorser(web=web, cache=None, now=lambda: now, sources=sources or Sources())
     short = asyncio.run(_gather(endorser, _machines(options.evidence)))
-    data = bundle.write(Bundle(made_at=now, items=endorser.used))
-    try:
-        Path(options.out).write_bytes(data)
-    except OSError as error:
-        message = f"{options.out} cannot be written: {error.strerror}"
-        raise UsageError(message) from error
-    print(f"tunnel: {len(endorser.used)} items, {len(data)} bytes, in {options.out}", file=sys.stderr)
-    if short:
-        message = "the bundle lacks what could not be had:\n  " + "\n  ".join(map(str, short))
+    if short:  # a bundle that lacks something would take the place of a good one
+        missing = "\n  ".join(dict.fromkeys(map(str, short)))
+        message = (
+            f"{options.out} was not written, and is as it was: these could not be had\n  {missing}\n"
+            "run it again when their endorsers answer, from a machine that reaches them"
+        )
         raise UnreachableError(message)
+    data = bundle.write(Bundle(made_at=now, items=endorser.used))
+    _replace(Path(options.out), data)
+    print(f"tunnel: {len(endorser.used)} items, {len(data)} bytes, in {options.out}", file=sys.stderr)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put a file in the place of another, whole or not at all. Raises: UsageError."""
+    try:
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        with contextlib.ExitStack() as undo:
+            undo.callback(Path(part).unlink)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(part).chmod(0o644)  # it is for publishing
+            Path(part).replace(path)
+            undo.pop_all()
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}"
+        raise UsageError(message) from error
 
 
 async def _gather(endorser: Endorser, machines: Sequence[Evidence]) -> list[Shortfall]:
@@ -136,7 +157,15 @@ def _machines(paths: Sequence[str]) -> list[Evidence]:
     """Read the machines' evidence, keeping only what the machines themselves hand out."""
     made: list[Evidence] = []
     for path in paths:
-        found = files.read(files.load(path))
+        data = files.load(path)
+        try:
+            found = files.read(data)
+        except MalformedError as error:
+            message = f"{path}: {error}"
+            hint = (
+                "want what `tunnel evidence collect` or `read` wrote (--out FILE), not a bare report or quote"
+            )
+            raise UsageError(message, hint=hint) from error
         evidence = found.evidence if isinstance(found, Collected) else found
         own = {n: v for n, v in evidence.endorsements.items() if n in {"ak_certificate", "event_log"}}
         made.append(Evidence(format=evidence.format, parts=evidence.parts, endorsements=own))

@@ -10,6 +10,7 @@ import pytest
 
 from runtime.attestation import wire
 from runtime.attestation.endorsements import bundle
+from runtime.attestation.endorsements.bundle import Bundle
 from runtime.attestation.endorsements.contents import Answer
 from runtime.attestation.endorsements.endorser import Sources
 from runtime.commands import endorsements, main
@@ -89,33 +90,61 @@ def test_a_stale_bundle_fails_and_says_since_when(
         assert out.count("  ended") == 3
 
 
-def test_a_bundle_that_lacks_something_is_written_and_fails(
+def test_a_bundle_that_would_lack_something_does_not_take_the_place_of_a_good_one(
+    made: tuple[str, str, dict[str, Say]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence, path, said = made
+    asked = options("bundle", "--evidence", evidence, "--out", path)
+    less = {name: answer for name, answer in said.items() if not name.endswith("/crl")}
+    for published in (less, {}):
+        with pytest.raises(UnreachableError, match="crl") as caught:
+            endorsements.make(asked, Published(published), NOW, SOURCES)
+        assert not Path(path).exists()
+    endorsements.make(asked, Published(said), NOW, SOURCES)
+    good = Path(path).read_bytes()
+    for published in (less, {}):
+        with pytest.raises(UnreachableError, match="is as it was") as caught:
+            endorsements.make(asked, Published(published), NOW + 60, SOURCES)
+        assert "run it again" in str(caught.value)
+        assert Path(path).read_bytes() == good
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["bundle", "evidence"]
+
+
+def test_a_bundle_that_lacks_something_is_not_enough(
     made: tuple[str, str, dict[str, Say]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     evidence, path, said = made
-    less = {name: answer for name, answer in said.items() if not name.endswith("/crl")}
-    with pytest.raises(UnreachableError, match="crl"):
-        endorsements.make(
-            options("bundle", "--evidence", evidence, "--out", path), Published(less), NOW, SOURCES
-        )
+    endorsements.make(options("bundle", "--evidence", evidence, "--out", path), Published(said), NOW, SOURCES)
+    held = bundle.read(Path(path).read_bytes())
+    items = {key: body for key, body in held.items.items() if "crl" not in key}
+    Path(path).write_bytes(bundle.write(Bundle(made_at=NOW, items=items)))
     with pytest.raises(StaleError):
         endorsements.check(options("check", path, "--evidence", evidence), NOW)
     assert "missing" in capsys.readouterr().out
 
 
 def test_a_bundle_of_another_machine_is_not_enough(
-    amd: FakeAmd, made: tuple[str, str, dict[str, Say]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    amd: FakeAmd, made: tuple[str, str, dict[str, Say]], tmp_path: Path
 ) -> None:
     evidence, path, said = made
-    spoiled = {name: Say(body=b"spoiled") if "?" in name else answer for name, answer in said.items()}
-    with pytest.raises(UnreachableError):
-        endorsements.make(
-            options("bundle", "--evidence", evidence, "--out", path), Published(spoiled), NOW, SOURCES
-        )
+    endorsements.make(options("bundle", "--evidence", evidence, "--out", path), Published(said), NOW, SOURCES)
     other = tmp_path / "other"
     other.write_bytes(wire.encode(machines.snp(amd.chip("two", "Genoa"))))
     with pytest.raises(StaleError):
         endorsements.check(options("check", path, "--evidence", str(other)), NOW)
+
+
+def test_a_bare_report_is_told_what_is_wanted(
+    made: tuple[str, str, dict[str, Say]], amd: FakeAmd, tmp_path: Path
+) -> None:
+    _, path, _ = made
+    bare = tmp_path / "report"
+    bare.write_bytes(amd.chip("one", "Genoa").report())
+    Path(path).write_bytes(bundle.write(Bundle(made_at=NOW, items={})))
+    asked = options("check", path, "--evidence", str(bare))
+    with pytest.raises(UsageError, match="report: ") as caught:
+        endorsements.check(asked, NOW)
+    assert "tunnel evidence collect" in caught.value.hint
 
 
 def test_files_that_cannot_be_used(made: tuple[str, str, dict[str, Say]], tmp_path: Path) -> None:

@@ -102,7 +102,22 @@ def _answer(data: bytes) -> None:
 
 
 def _answer_seeds() -> list[bytes]:
-    return [bytes([index]) + right for index, (_, _, right) in enumerate(_asked())]
+    return [bytes([index]) + right for index, (_, _, right) in enumerate(_asked())] + _wrong_dates()
+
+
+def _wrong_dates() -> list[bytes]:
+    """Return a chain and an authority that end in year 0, which no calendar has."""
+    kinds = [(want.source, want.kind) for want, _, _ in _asked()]
+    root = tpm.rsa_key("amd root")
+    ark = amd_certificates.authority(
+        "ARK-Milan", root, "ARK-Milan", root, 1, path_length=None, crl_sign=True, days=40 * 365
+    )
+    authority = machines.google_path().but(1, days=40 * 365).ders()[1]
+    chain = endorsers.pem(machines.year_zero(ark), ark)
+    return [
+        bytes([kinds.index(("amd_kds", "chain"))]) + chain,
+        bytes([kinds.index(("authority", "certificate"))]) + machines.year_zero(authority),
+    ]
 
 
 # -- Intel's four answers become one --------------------------------------------------------------------

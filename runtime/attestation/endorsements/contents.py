@@ -13,22 +13,22 @@ from dataclasses import dataclass, fields
 from urllib.parse import unquote
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.attestation import certificates
-from runtime.attestation.endorsements import wanted
 from runtime.attestation.endorsements.wanted import Want
 from runtime.attestation.tees.azure import hcl
 from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tdx import collateral
 from runtime.attestation.tees.tdx.collateral import Collateral
+from runtime.attestation.tees.tpm import ak
 from runtime.attestation.wire import Evidence
 from runtime.documents import strict_json, times
 from runtime.errors import DocumentError, MalformedError
 
 MAX_BODY_SIZE = 256 * 1024  # bytes of one answer
+_AK_TOPMOST_FIRST = ("ak_root", "ak_authority_2", "ak_authority_1", "ak_certificate")
 _LAUNCH_FIELD = b"\x0a"  # protobuf: field 1 of VMLaunchEndorsement, length-delimited
 
 
@@ -124,21 +124,15 @@ def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
         found = certificates.load(body, "VEK certificate")
         _check_fits(found, evidence)
         return Content(endorsements={"vek": found.der}, fresh_until=found.not_after)
-    issuer = wanted.load(body, "authority's certificate")
+    issuer = certificates.load(body, "authority's certificate")
     have = evidence.endorsements
-    below = next(
-        wanted.load(have[name], name)
-        for name in ("ak_root", "ak_authority_2", "ak_authority_1", "ak_certificate")
-        if name in have
-    )
-    try:
-        below.verify_directly_issued_by(issuer)
-    except (*certificates.READ_ERRORS, InvalidSignature) as error:
-        raise MalformedError("authority's certificate", "did not issue the certificate below it") from error
+    below = next(certificates.load(have[name], name) for name in _AK_TOPMOST_FIRST if name in have)
+    if below.issuer != issuer.subject or not ak.signed_by(below, issuer.public_key):
+        raise MalformedError("authority's certificate", "did not issue the certificate below it")
     name = "ak_root" if issuer.subject == issuer.issuer else want.gives[0]
     if name not in want.gives:
         raise MalformedError("authority's certificate", "makes the path longer than any that is known")
-    return Content(endorsements={name: body}, fresh_until=int(issuer.not_valid_after_utc.timestamp()))
+    return Content(endorsements={name: issuer.der}, fresh_until=issuer.not_after)
 
 
 def _check_fits(found: certificates.Certificate, evidence: Evidence) -> None:
@@ -154,21 +148,19 @@ def _check_fits(found: certificates.Certificate, evidence: Evidence) -> None:
 def _chain(want: Want, body: bytes, more: Mapping[str, bytes]) -> Content:
     """AMD's cert_chain: PEM, the intermediate first and the root last."""
     try:
-        pair = x509.load_pem_x509_certificates(body)
-        _ = [(found.issuer, found.subject) for found in pair]  # read when they are asked for, and not before
+        ders = [
+            found.public_bytes(serialization.Encoding.DER) for found in x509.load_pem_x509_certificates(body)
+        ]
     except certificates.READ_ERRORS as error:
         raise MalformedError(want.key, "is no chain of certificates in PEM") from error
-    if len(pair) != 2:
-        raise MalformedError(want.key, f"holds {len(pair)} certificates, want 2")
+    if len(ders) != 2:
+        raise MalformedError(want.key, f"holds {len(ders)} certificates, want 2")
+    pair = [certificates.load(der, want.key) for der in ders]
     if pair[0].issuer != pair[1].subject or pair[1].issuer != pair[1].subject:
         raise MalformedError(want.key, "is not an intermediate and its root")
-    der = {
-        name: found.public_bytes(serialization.Encoding.DER)
-        for name, found in zip(("intermediate", "root"), pair, strict=True)
-    }
+    der = {name: found.der for name, found in zip(("intermediate", "root"), pair, strict=True)}
     given = {name: value for name, value in (der | dict(more)).items() if name in want.gives}
-    ends = [int(found.not_valid_after_utc.timestamp()) for found in pair]
-    return Content(endorsements=given, fresh_until=min(ends))
+    return Content(endorsements=given, fresh_until=min(found.not_after for found in pair))
 
 
 def _thim(want: Want, body: bytes, evidence: Evidence) -> Content:

@@ -3,7 +3,8 @@
 With `--document` the evidence of one machine is appraised as a peer would: accepted, or every failed check.
 Without one, or for single parts (`--part NAME=FILE`), each part is examined by itself, and the answer says
 what nobody proved: it is never an acceptance. What the evidence has to answer is the caller's to state:
-`--nonce` for evidence that `collect` made, `--report-data` for a bare report.
+`--nonce` for evidence that `collect` made, `--report-data` for a bare report. No network is asked:
+endorsements that the evidence lacks come from `--bundle`, or are missing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.attestation.wire import Evidence
 from runtime.commands import answers
-from runtime.commands.evidence import examine, files
+from runtime.commands.evidence import bundled, examine, files
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
 from runtime.documents import dsse, fleet, times
@@ -39,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--endorsement", action="append", default=[], metavar="NAME=FILE", help="one endorsement of it"
+    )
+    parser.add_argument(
+        "--bundle", metavar="FILE", help="take what it lacks from there (tunnel endorsements bundle)"
     )
     parser.add_argument("--document", metavar="FILE", help="the signed fleet document: appraise against it")
     parser.add_argument(
@@ -68,10 +72,12 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
         raise UsageError(message, hint="tunnel evidence collect, or read, with --out FILE makes one")
     found = None if options.file is None else files.read(files.load(options.file))
     extra = files.named(options.endorsement, files.ENDORSEMENTS, "--endorsement")
-    if options.document is not None:
-        _appraise(options, found, extra, roots, now)
-        return
     at = now if options.at is None else _time(options.at)
+    filled = bundled.take(options.bundle, found, extra, at)
+    if options.document is not None:
+        _appraise(options, found, filled, extra, roots, now)
+        return
+    extra |= filled
     if isinstance(found, Collected):
         parts, endorsements = dict(found.evidence.parts), dict(found.evidence.endorsements)
         challenge = _of_file(options, found)
@@ -86,8 +92,8 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     as_of = None if options.at is None else at
     failed = out.findings.failed()
     answers.give(
-        answer(out, lacking, at),
-        sentences(out, parts, lacking, as_of),
+        answer(out, lacking, filled, at),
+        [*bundled.sentences(filled), *sentences(out, parts, lacking, as_of)],
         as_json=options.json,
         refusal=EvidenceRefusedError(failed) if failed else None,
     )
@@ -96,6 +102,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
 def _appraise(
     options: argparse.Namespace,
     found: Collected | Evidence | None,
+    filled: dict[str, bytes],
     extra: dict[str, bytes],
     roots: tuple[Root, ...],
     now: int,
@@ -116,7 +123,7 @@ def _appraise(
     evidence = Evidence(
         format=found.evidence.format,
         parts=found.evidence.parts,
-        endorsements={**found.evidence.endorsements, **extra},
+        endorsements={**found.evidence.endorsements, **filled, **extra},
     )
     result = verifier.appraise(
         AppraisalRequest(
@@ -132,8 +139,12 @@ def _appraise(
     fresh = options.nonce is not None
     stale = "  not proven: that it is fresh: the nonce is the file's own; state yours with --nonce"
     answers.give(
-        {"fresh": fresh, **explanation.accepted(result)},
-        [*explanation.sentences(result), *([] if fresh else [stale])],
+        {"fresh": fresh, "from_bundle": sorted(filled), **explanation.accepted(result)},
+        [
+            *bundled.sentences(filled),
+            *explanation.sentences(result),
+            *([] if fresh else [stale]),
+        ],
         as_json=options.json,
     )
     print(f"tunnel: accepted as {result.member}, grade {result.grade}", file=sys.stderr)
@@ -217,7 +228,7 @@ def _time(text: str) -> int:
         raise UsageError(message) from error
 
 
-def answer(out: Examination, lacking: list[str], at: int) -> dict[str, Any]:
+def answer(out: Examination, lacking: list[str], filled: dict[str, bytes], at: int) -> dict[str, Any]:
     """Return what an examination came to, as JSON values (examination.schema.json)."""
     return {
         "schema": "tunnel-examination/1",
@@ -231,6 +242,7 @@ def answer(out: Examination, lacking: list[str], at: int) -> dict[str, Any]:
         "checks": explanation.refused(EvidenceRefusedError(out.findings.failed()))["checks"],
         "not_proven": list(out.not_proven),
         "missing_for_a_member": lacking,
+        "from_bundle": sorted(filled),
     }
 
 

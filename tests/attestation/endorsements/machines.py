@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
@@ -58,3 +60,10 @@ def google_path(base: str = HOST) -> FakePath:
     }
     path = path.but(0, extensions=extra)
     return path.but(1, extensions={AIA: access(f"{base}/root.crt"), CDP: points(f"{base}/ca.crl")})
+
+
+def year_zero(der: bytes) -> bytes:
+    """Return a certificate that ends in 2050 or later with an end in year 0, which no calendar has."""
+    wrong, count = re.subn(rb"(\x18\x0f)\d{4}(\d{10}Z\x30)", rb"\g<1>0000\2", der, count=1)
+    assert count == 1
+    return wrong

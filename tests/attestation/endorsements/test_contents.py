@@ -16,7 +16,7 @@ from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 from tests.attestation.endorsements import machines
-from tests.fakes import endorsers, td_machine
+from tests.fakes import amd_certificates, endorsers, td_machine, tpm
 from tests.fakes.amd import Chip, FakeAmd
 from tests.fakes.endorsers import Say
 
@@ -205,6 +205,29 @@ def test_whatever_byte_of_a_chain_is_another_it_is_read_or_malformed(
     evidence = machines.snp(chip)
     with contextlib.suppress(MalformedError):
         contents.read(want_of(evidence, "chain"), endorsers.pem(pair["intermediate"], pair["root"]), evidence)
+
+
+def test_an_end_in_a_year_that_is_none_is_refused() -> None:
+    """Whoever is between us and a plain-HTTP address can write such a date, and nothing of it may get out."""
+    path = machines.google_path().but(1, days=40 * 365)
+    leaf, authority, _ = path.ders()
+    evidence = machines.tdx(tdx_collateral=b"x", launch_endorsement=b"x", ak_certificate=leaf)
+    want = want_of(evidence, "certificate")
+    assert contents.read(want, authority, evidence).endorsements == {"ak_authority_1": authority}
+    with pytest.raises(MalformedError, match="year 0"):
+        contents.read(want, machines.year_zero(authority), evidence)
+
+
+def test_an_end_in_a_year_that_is_none_is_refused_in_a_chain(chip: Chip) -> None:
+    key = tpm.rsa_key("amd root")
+    root = amd_certificates.authority(
+        "ARK-Genoa", key, "ARK-Genoa", key, 1, path_length=None, crl_sign=True, days=40 * 365
+    )
+    evidence = machines.snp(chip)
+    want = want_of(evidence, "chain")
+    assert contents.read(want, endorsers.pem(root, root), evidence).endorsements["root"] == root
+    with pytest.raises(MalformedError, match="year 0"):
+        contents.read(want, endorsers.pem(machines.year_zero(root), root), evidence)
 
 
 def test_a_launch_endorsement_is_a_protobuf() -> None:
