@@ -1,57 +1,19 @@
-"""What a fleet document accepts, in sentences, and what in it cannot work. Pure.
+"""What a fleet document accepts, in sentences: who may be a member, and what each has to show. Pure.
 
-`explain` says who may be a member and what each has to show; `doubts` names what is valid and yet refuses
-somebody, or does nothing. Nothing here decides: a verifier reads the document itself.
+Every word of the Reference Values is in some sentence, and every digest whole: who signs reads what it lets
+in. Nothing here decides: a verifier reads the document itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 
 from runtime.documents import times
-from runtime.documents.fleet import FleetDocument, Member, Waiver
+from runtime.documents.fleet import FleetDocument, Member
 from runtime.documents.platform_values import GceReferenceValues, TdxReferenceValues
 from runtime.documents.reference_values import FormatValues, SnpReferenceValues
-from runtime.documents.waivable import CARRY_GRADE, WAIVABLE
-from runtime.errors import Problem
+from runtime.documents.waivable import CARRY_GRADE
 
-# Which formats' evidence names an instance of this kind, and what has to be listed for a format.
-FORMATS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aws_instance_id": ("aws-snp-nitrotpm", "aws-nitrotpm"),
-        "azure_vm_unique_id": ("azure-snp", "azure-tdx"),
-        "gcp_instance_id": ("gcp-snp", "gcp-tdx"),
-        "chip_id": ("sev-snp",),
-        "tpm_ak_name": ("qemu-tpm",),
-    }
-)
-_FIRMWARE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aws-snp-nitrotpm": ("snp_measurement", "pcr7_sha384"),
-        "aws-nitrotpm": ("pcr7_sha384",),
-        "azure-snp": ("snp_measurement", "pcr7_sha256"),
-        "azure-tdx": ("mrtd", "pcr7_sha256"),
-        "gcp-snp": ("snp_measurement", "pcr7_sha256"),
-        "gcp-tdx": ("mrtd",),
-        "qemu-tpm": ("pcr7_sha256",),
-    }
-)
-_IMAGE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "aws-snp-nitrotpm": ("pcr4_sha384", "pcr11_sha384"),
-        "aws-nitrotpm": ("pcr4_sha384", "pcr11_sha384"),
-        "azure-snp": ("pcr4_sha256", "pcr11_sha256"),
-        "azure-tdx": ("pcr4_sha256", "pcr11_sha256"),
-        "gcp-snp": ("pcr4_sha256", "pcr11_sha256"),
-        "gcp-tdx": ("rtmr1", "rtmr2"),
-        "qemu-tpm": ("pcr4_sha256", "pcr11_sha256"),
-        "sev-snp": ("snp_launch",),
-    }
-)
-# No manifest foretells these: they hold what a cloud's firmware measured, too.
-_OBSERVED = frozenset({"snp_measurement", "mrtd", "rtmr0", "rtmr1", "rtmr2", "pcr7_sha256", "pcr7_sha384"})
-_HOW = "; no manifest foretells it: `tunnel evidence observe` or a refused machine's console says it"
 _AT_N = "; whoever needs it is grade N"
 _PURPOSE = {
     "production": "for production: hardware roots only",
@@ -159,76 +121,3 @@ def _gce(values: GceReferenceValues) -> Iterator[str]:
     yield _presence(
         "revocation lists of the attestation key's certificates", needed=values.ak_revocation_required
     )
-
-
-def doubts(document: FleetDocument) -> list[Problem]:
-    """Return what is valid and yet refuses somebody, or does nothing."""
-    values = document.reference_values
-    found: list[Problem] = []
-    for index, member in enumerate(document.members):
-        wanted = FORMATS[member.instance.kind]
-        if not set(wanted) & set(values.formats):
-            found.append(
-                Problem(
-                    f"$.members[{index}]",
-                    f"{member.name} is refused: no reference_values for {' or '.join(wanted)}",
-                )
-            )
-    for name in values.formats:
-        found += _unlisted(document, name)
-    for index, waiver in enumerate(document.waivers):
-        if waiver.check not in WAIVABLE:
-            found.append(
-                Problem(f"$.waivers[{index}].check", f"{waiver.check} does not exist or cannot be waived")
-            )
-        if waiver.check in CARRY_GRADE and not _below(document, waiver):
-            found.append(
-                Problem(
-                    f"$.waivers[{index}].check",
-                    f"{waiver.check} carries the grade: who needs the waiver is N, which least_grade refuses",
-                )
-            )
-        if waiver.not_after < document.issued_at:
-            found.append(Problem(f"$.waivers[{index}].not_after", "is before the document: it does nothing"))
-    for index, image in enumerate(values.images):
-        if image.not_after < document.issued_at:
-            found.append(
-                Problem(f"$.images[{index}].not_after", f"{image.id} ended before the document begins")
-            )
-    return found
-
-
-def _below(document: FleetDocument, waiver: Waiver) -> bool:
-    """Tell whether anybody whom the waiver is for may be grade N."""
-    roles = {entry.role for entry in document.members if waiver.member in ("*", entry.name)}
-    return any(document.least_grade[role] in ("N", "T") for role in roles)
-
-
-def _unlisted(document: FleetDocument, name: str) -> Iterator[Problem]:
-    values, path = document.reference_values, f"$.reference_values.{name}"
-    rules = values.formats[name]
-    endorsed = rules.gce is not None and rules.gce.endorsed_min_svn is not None
-    listed = {entry.register for entry in values.firmware if entry.format == name}
-    for register in _FIRMWARE.get(name, ()):
-        if register not in listed and not (endorsed and register in {"mrtd", "snp_measurement"}):
-            yield Problem("$.firmware", f"has no {register} for {name}: its evidence is refused{_HOW}")
-    if name == "gcp-tdx" and "rtmr0" not in listed:
-        yield Problem("$.firmware", f"has no rtmr0 for gcp-tdx: its grade is V, not H{_HOW}")
-    has = {
-        register
-        for image in values.images
-        for register in (
-            *image.registers,
-            *(("rtmr1",) if image.rtmr1 else ()),
-            *(("rtmr2",) if image.rtmr2 else ()),
-            *(("snp_launch",) if image.snp_launch else ()),
-        )
-    }
-    for register in _IMAGE[name]:
-        if register not in has:
-            how = _HOW if register in _OBSERVED else ""
-            yield Problem("$.images", f"none has {register}, which evidence of {name} has to show{how}")
-    if rules.gce is not None and not rules.gce.projects:
-        yield Problem(f"{path}.gce.projects", "is empty, which accepts none: name the project")
-    if rules.gce is not None and not rules.gce.zones:
-        yield Problem(f"{path}.gce.zones", "is empty, which accepts none: name the zones")

@@ -75,6 +75,7 @@ PURE = (
     "infra/zone_file.py",
     "infra/reference_values.py",
     "infra/changes.py",
+    "infra/doubts.py",
     "infra/meaning.py",
 )
 NOT_PURE = {

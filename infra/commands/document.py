@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import changes, clock, console, meaning, owner_key, publishing
+from infra import changes, clock, console, doubts, meaning, owner_key, publishing
 from runtime.documents import dsse, fleet, routes, strict_json, times, weaknesses
 from runtime.errors import DocumentError, Problem, TunnelError, UsageError
 
@@ -142,7 +142,7 @@ def _look(arguments: argparse.Namespace, payload: bytes) -> Looked:
         summary={} if found is None else found.summary,
         sentences=meaning.explain(document) if arguments.explain else [],
         differences=() if arguments.diff is None else _differences(arguments.diff, payload),
-        doubts=meaning.doubts(document) if arguments.check else [],
+        doubts=doubts.find(document) if arguments.check else [],
     )
 
 

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from infra import clock, console, meaning, merging
+from infra import clock, console, doubts, merging
 from infra.commands.document import read_fleet
 from runtime.documents import fleet, strict_json
 from runtime.errors import DocumentError, UsageError
@@ -38,10 +38,10 @@ def run(arguments: argparse.Namespace) -> None:
         raise DocumentError(what, conflicts, hint="make them say the same; neither is preferred")
     payload = json.dumps(merged, indent=2, ensure_ascii=False).encode() + b"\n"
     found = read_fleet(payload, clock.now())
-    doubts = meaning.doubts(fleet.read(payload))
-    if doubts:
+    doubted = doubts.find(fleet.read(payload))
+    if doubted:
         raise DocumentError(
-            fleet.WHAT, doubts, hint="fill it in in the documents: the result has to be whole"
+            fleet.WHAT, doubted, hint="fill it in in the documents: the result has to be whole"
         )
     try:
         _write_new(arguments.out, payload)

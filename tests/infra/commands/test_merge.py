@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra import cli, meaning
+from infra import cli, doubts
 from runtime.documents import fleet, times
 
 
@@ -24,7 +24,7 @@ def whole() -> dict[str, Any]:
     values = {name: found["reference_values"][name] for name in ("aws-snp-nitrotpm", "gcp-tdx")}
     found |= {"reference_values": values}
     found |= {"issued_at": times.show(now), "expires_at": times.show(now + 14 * times.DAY_S)}
-    assert meaning.doubts(fleet.read(json.dumps(found).encode())) == []
+    assert doubts.find(fleet.read(json.dumps(found).encode())) == []
     return found
 
 
@@ -82,7 +82,7 @@ def test_what_cannot_work_is_not_written(
 ) -> None:
     one, other = parts(whole)
     one["firmware"] = other["firmware"] = []
-    assert meaning.doubts(fleet.read(json.dumps(whole | {"firmware": []}).encode()))
+    assert doubts.find(fleet.read(json.dumps(whole | {"firmware": []}).encode()))
     assert merge(tmp_path, one, other) == 2
     assert "has to be whole" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
