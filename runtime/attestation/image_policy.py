@@ -18,7 +18,7 @@ from runtime.documents import times
 from runtime.documents.fleet import FleetDocument
 from runtime.documents.reference_values import FormatValues, Image
 
-_OUTSIDE = (12, 13)  # what systemd-stub adds from outside the signed image: command line, credentials, ...
+OUTSIDE = (12, 13)  # what systemd-stub adds from outside the signed image: command line, credentials, ...
 _NEXT = "bake the image again and sign its values, or find out what was booted"
 
 
@@ -67,17 +67,8 @@ def _check_registers(
 ) -> Image | None:
     names = {4: f"pcr4_{registers.bank}", 11: f"pcr11_{registers.bank}"}
     found = {index: registers.values.get(index, b"") for index in names}
-    for index in _OUTSIDE:
-        value = registers.values.get(index)
-        findings.require(
-            value is not None and not any(value),
-            f"image.pcr{index}",
-            Reason.IMAGE,
-            expected="zeros: nothing was added to the image from outside",
-            actual="no such register" if value is None else f"{value.hex()[:32]}…",
-            source=registers.source,
-            remedy="somebody gave the boot stub a command line, credentials or extensions: remove them",
-        )
+    for index in OUTSIDE:
+        check_outside(findings, index, registers)
     return _find(
         findings,
         document,
@@ -87,6 +78,20 @@ def _check_registers(
         },
         registers.source,
         now,
+    )
+
+
+def check_outside(findings: Findings, index: int, registers: BootRegisters) -> None:
+    """Note whether one of `OUTSIDE` is zero: whatever an owner says, and no waiver is about it."""
+    value = registers.values.get(index)
+    findings.require(
+        value is not None and not any(value),
+        f"image.pcr{index}",
+        Reason.IMAGE,
+        expected="zeros: nothing was added to the image from outside",
+        actual="no such register" if value is None else f"{value.hex()[:32]}…",
+        source=registers.source,
+        remedy="somebody gave the boot stub a command line, credentials or extensions: remove them",
     )
 
 

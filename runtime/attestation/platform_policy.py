@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from runtime.attestation import snp_policy, tdx_policy
 from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.snp_claims import Claims
 from runtime.attestation.tees import MachineClaims
 from runtime.attestation.tees.azure.overlay import ParavisorClaims
 from runtime.attestation.tees.nitro.verify import NitroClaims
@@ -86,7 +87,13 @@ def _check_nitro(
         source="the Nitro hypervisor's signed document",
         remedy="ask the instance for a new document, and look at this machine's clock",
     )
-    cloud = None if claims.snp is None else claims.snp.csp_id
+    if claims.snp is not None:
+        check_one_place(findings, said, claims.snp)
+
+
+def check_one_place(findings: Findings, said: NitroClaims, chip: Claims) -> None:
+    """Note whether chip and hypervisor are in one region: whatever an owner says, without a waiver."""
+    cloud = chip.csp_id
     findings.require(
         cloud is None or cloud == f"CN=cc-{said.region}.amazonaws.com",
         "aws.region",

@@ -14,11 +14,13 @@ from runtime.attestation.tees.snp import report
 from runtime.documents.reference_values import SnpProductFloor, SnpReferenceValues
 
 _CPU = "the chip's signed report"
+_POLICY = "POLICY in the chip's signed report"
 _NONE = bytes(48)
 
 
 def check(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
-    """Note every check of `reference_values.snp`."""
+    """Note every check of `reference_values.snp`, and those that nobody may drop."""
+    check_never(findings, claims)
     _check_identity(findings, claims, values)
     _check_product(findings, claims, values)
     _check_tcb_order(findings, claims, values)
@@ -26,6 +28,70 @@ def check(findings: Findings, claims: Claims, values: SnpReferenceValues) -> Non
     _check_guest_policy(findings, claims, values)
     _check_platform(findings, claims, values)
     _check_mitigations(findings, claims, values)
+
+
+def check_never(findings: Findings, claims: Claims) -> None:
+    """Note what is refused whatever an owner says: no Reference Value is about it, and no waiver."""
+    findings.require(
+        claims.current_tcb.reaches(claims.reported_tcb.components()),
+        "tcb.current",
+        Reason.TCB,
+        expected=f"at least the reported one ({claims.reported_tcb})",
+        actual=str(claims.current_tcb),
+        source=_CPU,
+        remedy="a chip that reports more than it runs is broken or forged",
+    )
+    findings.require(
+        claims.vmpl == 0,
+        "snp.vmpl",
+        Reason.VMPL,
+        expected="0",
+        actual=str(claims.vmpl),
+        source=_CPU,
+        remedy="ask for the report at privilege level 0",
+    )
+    findings.require(
+        claims.report_id_ma == b"\xff" * 32,
+        "snp.migration_agent",
+        Reason.MIGRATION,
+        expected="no migration agent",
+        actual=claims.report_id_ma.hex()[:16] + "…",
+        source=_CPU,
+        remedy="launch the guest without a migration agent",
+    )
+    policy = claims.policy
+    for name, reason, ok, expected, remedy in (
+        (
+            "debug",
+            Reason.DEBUG,
+            not policy & report.POLICY_DEBUG,
+            "DEBUG off: with it the host reads the guest's memory",
+            "launch the guest without the DEBUG policy bit; what it held counts as disclosed",
+        ),
+        (
+            "migration",
+            Reason.MIGRATION,
+            not policy & report.POLICY_MIGRATE_MA,
+            "MIGRATE_MA off: with it the host can move the guest",
+            "launch the guest without MIGRATE_MA",
+        ),
+        (
+            "reserved",
+            Reason.GUEST_POLICY,
+            bool(policy & report.POLICY_RESERVED_ONE) and not policy >> report.POLICY_RESERVED_FROM,
+            "bit 17 set and bits 26 to 63 clear",
+            "launch the guest with a policy that this program knows every bit of",
+        ),
+    ):
+        findings.require(
+            ok,
+            f"policy.{name}",
+            reason,
+            expected=expected,
+            actual=f"{policy:#x}",
+            source=_POLICY,
+            remedy=remedy,
+        )
 
 
 def _check_identity(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
@@ -114,15 +180,6 @@ def _check_floor(findings: Findings, name: str, tcb: Tcb, floor: SnpProductFloor
 
 
 def _check_tcb_order(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
-    findings.require(
-        claims.current_tcb.reaches(claims.reported_tcb.components()),
-        "tcb.current",
-        Reason.TCB,
-        expected=f"at least the reported one ({claims.reported_tcb})",
-        actual=str(claims.current_tcb),
-        source=_CPU,
-        remedy="a chip that reports more than it runs is broken or forged",
-    )
     same = claims.committed_tcb == claims.current_tcb and claims.committed_version == claims.current_version
     older = (
         claims.current_tcb.reaches(claims.committed_tcb.components())
@@ -141,15 +198,6 @@ def _check_tcb_order(findings: Findings, claims: Claims, values: SnpReferenceVal
 
 
 def _check_guest(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
-    findings.require(
-        claims.vmpl == 0,
-        "snp.vmpl",
-        Reason.VMPL,
-        expected="0",
-        actual=str(claims.vmpl),
-        source=_CPU,
-        remedy="ask for the report at privilege level 0",
-    )
     findings.require(
         claims.guest_svn >= values.min_guest_svn,
         "snp.guest_svn",
@@ -173,44 +221,27 @@ def _check_guest(findings: Findings, claims: Claims, values: SnpReferenceValues)
             source=_CPU,
             remedy=f"list the digest in {name}_digests if the guest was launched with this key",
         )
-    findings.require(
-        claims.report_id_ma == b"\xff" * 32,
-        "snp.migration_agent",
-        Reason.MIGRATION,
-        expected="no migration agent",
-        actual=claims.report_id_ma.hex()[:16] + "…",
-        source=_CPU,
-        remedy="launch the guest without a migration agent",
-    )
 
 
 def _check_guest_policy(findings: Findings, claims: Claims, values: SnpReferenceValues) -> None:
     policy = claims.policy
     abi = (policy >> 8 & 0xFF, policy & 0xFF)
-    for name, reason, ok, expected in (
-        ("debug", Reason.DEBUG, not policy & report.POLICY_DEBUG, "DEBUG off"),
-        ("migration", Reason.MIGRATION, not policy & report.POLICY_MIGRATE_MA, "MIGRATE_MA off"),
-        (
-            "reserved",
-            Reason.GUEST_POLICY,
-            bool(policy & report.POLICY_RESERVED_ONE) and not policy >> report.POLICY_RESERVED_FROM,
-            "bit 17 set and bits 26 to 63 clear",
-        ),
-        ("smt", Reason.GUEST_POLICY, values.smt_allowed or not policy & report.POLICY_SMT, "SMT forbidden"),
-        ("cxl", Reason.GUEST_POLICY, values.cxl_allowed or not policy & report.POLICY_CXL, "CXL forbidden"),
-        ("abi", Reason.GUEST_POLICY, abi >= values.min_abi, f"ABI at least {_version(values.min_abi)}"),
+    for name, ok, expected in (
+        ("smt", values.smt_allowed or not policy & report.POLICY_SMT, "SMT forbidden"),
+        ("cxl", values.cxl_allowed or not policy & report.POLICY_CXL, "CXL forbidden"),
+        ("abi", abi >= values.min_abi, f"ABI at least {_version(values.min_abi)}"),
         *(
-            (bit, Reason.GUEST_POLICY, bool(policy & report.POLICY_BITS[bit]), f"{bit} on")
+            (bit, bool(policy & report.POLICY_BITS[bit]), f"{bit} on")
             for bit in sorted(values.policy_require)
         ),
     ):
         findings.require(
             ok,
             f"policy.{name}",
-            reason,
+            Reason.GUEST_POLICY,
             expected=expected,
             actual=f"{policy:#x}",
-            source="POLICY in the chip's signed report",
+            source=_POLICY,
             remedy="launch the guest with the policy that the owner wants, or change guest_policy",
         )
 

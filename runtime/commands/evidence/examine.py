@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Literal
 
-from runtime.attestation import known_weak
+from runtime.attestation import known_weak, platform_policy, snp_policy
 from runtime.attestation.eventlog import ccel
 from runtime.attestation.findings import Reason
 from runtime.attestation.snp_claims import Claims
@@ -23,7 +23,6 @@ from runtime.attestation.tees.azure import hcl, overlay
 from runtime.attestation.tees.composites import azure, gather
 from runtime.attestation.tees.nitro import Kind, NitroClaims
 from runtime.attestation.tees.nitro import verify as nitro
-from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.tees.tdx import quote as td_quote
 from runtime.attestation.tees.tdx import rules
 from runtime.attestation.tees.tdx import verify as tdx
@@ -69,6 +68,7 @@ class _Examiner:
         self.evidence = Evidence(format="examined", parts=parts, endorsements=endorsements)
         self.parts, self.roots, self.now = parts, roots, now
         self.out = Examination(challenge=challenge)
+        self.chip: Claims | None = None  # of AMD's report, if it holds
         self.held = Held(evidence=self.evidence, roots=roots, now=now, out=self.out)
 
     def run(self) -> None:
@@ -88,6 +88,8 @@ class _Examiner:
             message = "there is no part that can be examined by itself"
             raise UsageError(message, hint="give a report, a quote or a document with --part NAME=FILE")
         self._left()
+        if not files.one_platform(self.parts):
+            self.out.not_proven.append(f"that these parts are of one machine: {files.TOGETHER_NOWHERE}")
         self._grade()
 
     def _left(self) -> None:
@@ -102,6 +104,8 @@ class _Examiner:
                 "none",
                 "checks failed: what they are about is not true or not acceptable",
             )
+        elif not files.one_platform(self.parts):
+            self.out.why = f"{files.TOGETHER_NOWHERE}, so no machine can have been shown"
         elif self.held.graded:
             self.out.grade, self.out.why = min(self.held.graded, key=lambda one: "HPVNT".index(one[0]))
             if any(root.kind == "test" for root in self.held.chained):
@@ -126,7 +130,8 @@ class _Examiner:
             self.out.say("chip", claims.chip_id.hex(), certified)
         if claims.csp_id is not None:
             self.out.say("cloud and region", claims.csp_id, "AMD's certificate of the cloud's key")
-        self._guest_policy(claims)
+        snp_policy.check_never(self.out.findings, claims)
+        self.chip = claims
         if not claims.revocation_checked:
             self.out.not_proven.append(
                 "that AMD did not revoke the signing key: no revocation list came along"
@@ -136,26 +141,6 @@ class _Examiner:
             for entry in known_weak.weaknesses(claims)
         ]
         return claims
-
-    def _guest_policy(self, claims: Claims) -> None:
-        for reason, check, bad, remedy in (
-            (Reason.DEBUG, "policy.debug", snp_report.POLICY_DEBUG, "launch it without the DEBUG policy bit"),
-            (
-                Reason.MIGRATION,
-                "policy.migration",
-                snp_report.POLICY_MIGRATE_MA,
-                "launch it without MIGRATE_MA",
-            ),
-        ):
-            self.out.findings.require(
-                not claims.policy & bad,
-                check,
-                reason,
-                expected="off",
-                actual="on: the host can read or move this machine's memory",
-                source=_AMD,
-                remedy=remedy,
-            )
 
     def _snp_alone(self) -> None:
         self.held.use("snp_report")
@@ -193,6 +178,7 @@ class _Examiner:
         self.held.report = ("td_quote", self.parts["td_quote"], claims.report.report_data)
         self.out.bound("binding.report_data", claims.report.report_data, "REPORT_DATA", _INTEL)
         self._launch("tdx", claims.report.mrtd)
+        self.held.settings("RTMR3", claims.report.rtmrs[3])
         self.held.graded.append(
             (
                 "V",
@@ -208,9 +194,9 @@ class _Examiner:
         data, collateral = self.parts["td_quote"], self.evidence.endorsements.get("tdx_collateral")
         pins = gather.intel_roots(self.roots)
         claims = gather.attempt(self.out.findings, lambda: tdx.verify(data, collateral, pins, self.now))
-        # Debug is told whatever became of the rest: it is the first thing to change.
+        # Debug and the like are told whatever became of the rest: they are the first things to change.
         if claims is None:
-            self._debug(td_quote.parse(data).report.debug)
+            rules.check_never(self.out.findings, td_quote.parse(data).report)
             return None
         self.held.use("tdx_collateral")
         self.held.chained.append(claims.root)
@@ -228,17 +214,6 @@ class _Examiner:
             gather.attempt(self.out.findings, lambda: ccel.verify(log, claims.report.rtmrs), part="log")
             self.out.not_proven.append("ccel: the types and texts of its events: registers prove digests")
         return claims
-
-    def _debug(self, debug: bool) -> None:  # noqa: FBT001 - what the quote says
-        self.out.findings.require(
-            not debug,
-            "td.debug",
-            Reason.DEBUG,
-            expected="DEBUG off",
-            actual="DEBUG on: the host can read and write this guest's memory",
-            source="TDATTRIBUTES of the quote",
-            remedy="launch the guest without debug; what it held counts as disclosed",
-        )
 
     # Azure
 
@@ -329,10 +304,21 @@ class _Examiner:
         self._nitro_machine(said)
 
     def _nitro_machine(self, said: NitroClaims) -> None:
+        if self.chip is not None:
+            platform_policy.check_one_place(self.out.findings, said, self.chip)
+        if said.public_key is not None:
+            self.out.not_proven.append(
+                "nitrotpm_document: what its public key is for: the document of a member has none"
+            )
+        whose = "AWS' hypervisor (NitroTPM)"
+        if self.held.alone(attest.SHA384, said.pcrs, whose):
+            self._nitro_grade(said)
+        self.held.explained(attest.SHA384, said.pcrs, whose)
+
+    def _nitro_grade(self, said: NitroClaims) -> None:
         self.held.graded.append(("N", "the provider's hypervisor alone says what booted"))
         if self.held.tied(said.nonce or b"", "nitrotpm_document"):
             self.held.graded.append(("V", "the hypervisor measured the image, the CPU encrypts the memory"))
-        self.held.explained(attest.SHA384, said.pcrs, "AWS' hypervisor (NitroTPM)")
 
 
 def strictest(claims: TdxClaims) -> TdxRules:

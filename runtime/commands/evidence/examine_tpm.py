@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
 
+from runtime.attestation import image_policy
 from runtime.attestation.binding import tied_qualifying
 from runtime.attestation.findings import Findings
+from runtime.attestation.formats import QUOTED_REGISTERS
 from runtime.attestation.tees import Root
 from runtime.attestation.tees.composites import gather, qemu
 from runtime.attestation.tees.composites.claims import AkClaims, BootRegisters
@@ -81,6 +83,34 @@ class Held:
         )
         return False
 
+    def alone(self, bank: int, values: Mapping[int, bytes], source: str) -> bool:
+        """Look at registers by themselves: some have to be zero; tell whether all that a grade needs came.
+
+        They are those that a member's quote is about: what booted beside the image is open without them.
+        """
+        name = _BANKS.get(bank)
+        if name is not None:
+            registers = BootRegisters(bank=name, values=values, source=source)
+            for index in sorted(values.keys() & set(image_policy.OUTSIDE)):
+                image_policy.check_outside(self.out.findings, index, registers)
+        if 14 in values:
+            self.settings("PCR14", values[14])
+        missing = QUOTED_REGISTERS if name is None else QUOTED_REGISTERS - values.keys()
+        if missing:
+            shown = ", ".join(map(str, sorted(missing)))
+            self.out.not_proven.append(
+                f"what booted: no PCR {shown} of SHA-256 or SHA-384 is told by {source}"
+            )
+        return not missing
+
+    def settings(self, register: str, value: bytes) -> None:
+        """Say what nobody looked at: the settings that a VM measured are one member's, in a document."""
+        self.out.not_proven.append(
+            f"which settings it booted with: {register} is held against a member's, in a fleet document"
+            if any(value)
+            else f"that it measured its settings: {register} is zeros"
+        )
+
     def explained(self, bank: int, values: Mapping[int, bytes], source: str) -> None:
         """Hold the event log, if one came along, against registers that somebody vouched for."""
         if "event_log" not in self.evidence.endorsements:
@@ -113,8 +143,8 @@ def look(held: Held) -> None:
     held.use(*_QUOTE)
     message = attest.parse(held.evidence.parts["tpm_quote"])
     whose = f"the TPM of {key.whose}"
-    registers = _registers(held, key, message, whose)
-    if registers is None:
+    enough = _registers(held, key, message, whose)
+    if enough is None:
         held.left["event_log"] = "the quote that it would be held against does not hold"
         return
     for chosen in message.selections:
@@ -123,18 +153,18 @@ def look(held: Held) -> None:
         held.out.say("registers quoted", f"{bank}: PCR {shown}", whose)
     answered = message.qualifying_data
     held.out.answers("quote.qualifying_data", answered, "the quote's qualifying data", "the TPM")
-    _grade(held, key, answered, registers)
+    _grade(held, key, answered, enough=enough)
 
 
-def _registers(held: Held, key: Key, message: attest.Quote, whose: str) -> frozenset[int] | None:
-    """Return of which registers a quote that holds tells the values; None if it does not hold."""
+def _registers(held: Held, key: Key, message: attest.Quote, whose: str) -> bool | None:
+    """Tell whether a quote that holds has every register that a grade needs; None if it does not hold."""
     parts = held.evidence.parts
     if "tpm_pcrs" not in parts:
         parsed = signature.parse(parts["tpm_signature"], "tpmt")
         held.out.not_proven.append("tpm_pcrs, the values of what was quoted: they did not come along")
         held.left["event_log"] = "no register values (tpm_pcrs) came along to hold it against"
         signed = held.out.settled(lambda own: _signed(own, message, parsed, key))
-        return None if signed is None else frozenset()
+        return None if signed is None else held.alone(0, {}, whose)
     quoted = gather.quote_evidence(parts)
     said = held.out.settled(lambda own: quote.authenticate(own, quoted, key.public))
     if said is None:
@@ -142,7 +172,7 @@ def _registers(held: Held, key: Key, message: attest.Quote, whose: str) -> froze
     for index, value in sorted(said.pcrs.items()):
         held.out.say(f"PCR{index}", value.hex(), whose)
     held.explained(said.bank, said.pcrs, whose)
-    return frozenset(said.pcrs) if said.bank in _BANKS else frozenset()
+    return held.alone(said.bank, said.pcrs, whose)
 
 
 def _signed(findings: Findings, message: attest.Quote, parsed: signature.Signature, key: Key) -> attest.Quote:
@@ -150,12 +180,12 @@ def _signed(findings: Findings, message: attest.Quote, parsed: signature.Signatu
     return message
 
 
-def _grade(held: Held, key: Key, answered: bytes, registers: frozenset[int]) -> None:
+def _grade(held: Held, key: Key, answered: bytes, *, enough: bool) -> None:
     """Grade by what was measured; a vTPM beside the TEE is this machine's if it answers for the report."""
-    if key.grade != "T" and not registers >= gather.LOGGED:
-        shown = ", ".join(str(index) for index in sorted(gather.LOGGED))
-        held.out.why = f"{key.why}, but no quote tells PCR {shown} of SHA-256 or SHA-384: what booted is open"
-        held.out.not_proven.append(f"what booted: no quote tells PCR {shown}")
+    if key.grade != "T" and not enough:
+        held.out.why = (
+            f"{key.why}, but no quote tells every register that a document names: what booted is open"
+        )
         return
     held.graded.append((key.grade, key.why))
     if held.key is None and held.tied(answered, "tpm_quote") and key.grade == "N":

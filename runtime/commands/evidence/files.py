@@ -44,6 +44,7 @@ MAX_FILE_SIZE = 1024 * 1024  # bytes; evidence is at most 256 KiB
 _WHAT = "evidence file"
 ENCLAVE = "enclave_document"  # of a Nitro enclave: no format of a member has it
 PARTS = frozenset(name for form in FORMATS.values() for name in form.parts) | {ENCLAVE}
+TOGETHER_NOWHERE = "no format of a member has these parts together"
 ENDORSEMENTS = frozenset(name for form in FORMATS.values() for name in form.endorsements)
 
 
@@ -192,6 +193,11 @@ def items(evidence: Mapping[str, bytes]) -> str:
     return ", ".join(f"{name} ({len(value)} bytes)" for name, value in sorted(evidence.items())) or "none"
 
 
+def one_platform(parts: Mapping[str, bytes]) -> bool:
+    """Tell whether one machine could have made all of these: a single part, or those of one format."""
+    return len(parts) == 1 or any(set(parts) <= set(form.parts) for form in FORMATS.values())
+
+
 def missing_for_members(parts: Mapping[str, bytes]) -> list[str]:
     """Say which parts each format that has these still lacks; nothing if one lacks none."""
     fitting = {
@@ -200,5 +206,5 @@ def missing_for_members(parts: Mapping[str, bytes]) -> list[str]:
     if any(not lacks for lacks in fitting.values()):
         return []
     if not fitting:
-        return ["no format of a member has these parts together"]
+        return [TOGETHER_NOWHERE]
     return [f"{name} lacks {', '.join(sorted(lacks))}" for name, lacks in sorted(fitting.items())]

@@ -7,15 +7,22 @@ from typing import Any
 
 import pytest
 
+from runtime.attestation import wire
 from runtime.attestation.binding import tied_qualifying, tpm_qualifying
 from runtime.attestation.eventlog import ccel, tcg
 from runtime.attestation.eventlog.events import SHA256, SHA384
 from runtime.attestation.formats import FORMATS
+from runtime.commands.evidence import verify
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.examine import examine
+from runtime.documents.waivable import WAIVABLE
 from runtime.errors import MalformedError, UsageError
 from tests.attestation.platforms import as_hardware
-from tests.fakes import nitro
+from tests.attestation.test_vectors import request
+from tests.attestation.vector import Vector
+from tests.attestation.vectors import VECTORS
+from tests.fakes import nitro, simulated
+from tests.fakes.amd import FakeAmd
 from tests.fakes.machines import BINDER, FakeMachine
 from tests.fakes.nitro import FakeNitro
 
@@ -279,3 +286,84 @@ def test_a_log_that_cannot_be_read_hides_nothing_of_the_rest(fleet: dict[str, Fa
 def test_nothing_to_examine_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no part"):
         examine({"ccel": b"x"}, {}, (), OPEN, 0)
+
+
+# Vectors about what no waiver lets pass, that nothing here can refuse: why.
+_OF_THE_OWNER = "it is held against a Reference Value or a member of the owner's"
+LEFT_OPEN = {
+    "snp.signer": _OF_THE_OWNER,
+    "snp.product": _OF_THE_OWNER,
+    "td.sept_ve_disable": _OF_THE_OWNER,
+    "td.mrconfigid": _OF_THE_OWNER,
+    "td.mrowner": _OF_THE_OWNER,
+    "td.mrownerconfig": _OF_THE_OWNER,
+    "member.instance": _OF_THE_OWNER,
+    "gce.project": _OF_THE_OWNER,
+    "measurement.known": _OF_THE_OWNER,
+    "settings.digest": _OF_THE_OWNER,
+    "grade.least": _OF_THE_OWNER,
+    "nitro.document.timestamp": "how old a document may be is the owner's to say, and --at examines old ones",
+}
+# Those that are said and not refused: they are true, and no member's.
+SAID = {
+    "settings.register": "settings",
+    "endorsements.ak_certificate": "of the TPM's quote: nothing that holds names its key",
+    "nitro.document.public_key": "what its public key is for",
+}
+UNWAIVED = [vector for vector in VECTORS if vector.check not in WAIVABLE]
+
+
+def about_evidence(vector: Vector, machine: FakeMachine, amd: FakeAmd) -> bool:
+    """Tell whether the evidence, or who vouches for it, is what is wrong, and not the document."""
+    made = {} if vector.lazy is None else vector.lazy(machine, amd)
+    changed = {*vector.options, *made} - {"fleet"}
+    return bool(changed) or "evidence" in vector.how or str(vector.how.get("roots")).startswith("without")
+
+
+@pytest.mark.parametrize(
+    "vector", UNWAIVED, ids=lambda vector: f"{vector.format}-{vector.what}".replace(" ", "-")
+)
+def test_what_no_document_could_let_pass_is_noticed(
+    vector: Vector, fleet: dict[str, FakeMachine], amd: FakeAmd
+) -> None:
+    """No examination gives a grade, without a word, to evidence that is refused under every document."""
+    machine = simulated.machine(amd) if vector.format == "sev-snp" else fleet[vector.format]
+    if not about_evidence(vector, machine, amd):
+        return  # nothing of it is known here
+    made = request(vector, fleet, amd)
+    try:
+        shown = wire.decode(made.evidence)
+        challenge = Challenge(report_data=BINDER, nonce=verify._second(shown, BINDER))
+        out = examine(shown.parts, shown.endorsements, as_hardware(made.roots), challenge, made.now)
+    except MalformedError:
+        return
+    if out.findings.failed():
+        assert out.grade == "none"
+    elif vector.check in SAID:
+        assert any(SAID[vector.check] in line for line in out.not_proven)
+    else:
+        assert vector.check in LEFT_OPEN, "refused under every document, and examined without a word"
+
+
+def test_parts_of_two_platforms_have_no_grade(fleet: dict[str, FakeMachine]) -> None:
+    one = fleet["azure-snp"]
+    for other, parts in (
+        ("aws-nitrotpm", ("nitrotpm_document",)),
+        ("gcp-tdx", ("td_quote", "ccel")),
+        ("gcp-snp", ("snp_report",)),
+        ("qemu-tpm", ("ak_public",)),
+    ):
+        found = fleet[other].evidence()
+        made = one.evidence()
+        mixed = {**made.parts, **{name: found.parts[name] for name in parts}}
+        roots = as_hardware((*one.roots, *fleet[other].roots))
+        out = examine(mixed, {**found.endorsements, **made.endorsements}, roots, OPEN, one.now)
+        assert out.grade == "none", other
+        assert any("that these parts are of one machine" in line for line in out.not_proven), other
+
+
+def test_what_boots_beside_an_image_has_no_grade(fleet: dict[str, FakeMachine]) -> None:
+    for form, size in (("azure-snp", 32), ("gcp-snp", 32), ("aws-nitrotpm", 48)):
+        for index in (12, 13):
+            out = look(fleet[form], registers={index: b"\7" * size})
+            assert (failed(out), out.grade) == ({f"image.pcr{index}"}, "none"), form

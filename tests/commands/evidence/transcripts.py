@@ -38,7 +38,7 @@ TRANSCRIPTS = (
     Transcript(
         title="An Azure machine with SEV-SNP",
         words="AMD vouches for the chip, the chip's report for Microsoft's paravisor. What booted, it "
-        "could say (grade P), but this quote came without the values of PCR 4, 7 and 11: no grade. Milan's "
+        "could say (grade P), but this quote came without the registers' values: no grade. Milan's "
         "weakness, and what nobody stated, are said.",
         case="azure-snp-vtpm/milan-v3-super-protocol-ak-chain",
         parts={

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runtime.attestation.findings import Findings, Reason
+from runtime.attestation.tees.tdx.quote import TdReport
 from runtime.attestation.tees.tdx.tcb_info import TcbStatus
 from runtime.attestation.tees.tdx.verify import (
     ATTRIBUTE_DEBUG,
@@ -55,21 +56,23 @@ class TdxRules:
 
 def check(findings: Findings, claims: TdxClaims, rules: TdxRules, now: int) -> None:
     """Note every demand of `rules`, and those that nobody may drop."""
-    _check_never(findings, claims)
+    check_never(findings, claims.report)
     _check_tcb(findings, claims, rules, now)
     _check_attributes(findings, claims, rules)
     _check_platform(findings, claims, rules)
     _check_measurements(findings, claims, rules)
 
 
-def _check_never(findings: Findings, claims: TdxClaims) -> None:
-    attributes, service = claims.report.td_attributes, claims.report.mrservicetd
-    for check_id, reason, ok, actual, remedy in (
+def check_never(findings: Findings, report: TdReport) -> None:
+    """Note what is refused whatever an owner says: no Reference Value is about it, and no waiver."""
+    attributes, service = report.td_attributes, report.mrservicetd
+    for check_id, reason, ok, actual, source, remedy in (
         (
             "td.debug",
             Reason.DEBUG,
             not attributes & ATTRIBUTE_DEBUG,
             "DEBUG set: the host can read this TD's memory",
+            _TD,
             "start the TD without the debug attribute",
         ),
         (
@@ -77,18 +80,20 @@ def _check_never(findings: Findings, claims: TdxClaims) -> None:
             Reason.MIGRATION,
             not attributes & ATTRIBUTE_MIGRATABLE,
             "MIGRATABLE set: a migration TD can move it to another machine",
+            _TD,
             "start the TD without the migratable attribute",
         ),
         (
             "td.service_td",
             Reason.MIGRATION,
             service is None or not any(service),
-            "a service TD is bound to it",
+            "a service TD, bound to it",
+            "MRSERVICETD of the quote",
             "start the TD without a migration or other service TD",
         ),
     ):
         findings.require(
-            ok, check_id, reason, expected="none of it", actual=actual, source=_TD, remedy=remedy
+            ok, check_id, reason, expected="none of it", actual=actual, source=source, remedy=remedy
         )
 
 
