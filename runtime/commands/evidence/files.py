@@ -23,7 +23,7 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from runtime.attestation import wire
+from runtime.attestation import certificates, wire
 from runtime.attestation.binding import Direction, Label
 from runtime.attestation.formats import FORMATS
 from runtime.attestation.wire import Evidence
@@ -184,7 +184,7 @@ def _der(data: bytes) -> bytes:
         return data
     try:
         return x509.load_pem_x509_certificate(data).public_bytes(Encoding.DER)
-    except ValueError:
+    except certificates.READ_ERRORS:
         return data  # its reader says what is wrong with it
 
 

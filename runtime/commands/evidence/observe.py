@@ -26,7 +26,7 @@ from runtime.documents import settings, times
 from runtime.errors import UsageError
 from runtime.web.tunnel_name import endpoint_bound
 
-REASON = "(why?)"  # the owner's to replace: a document wants ten characters
+REASON, NAME = "(why?)", ""  # the owner's to replace: no document takes them, a reason has ten characters
 DAYS = 14  # the owner is to replace observed values by those of a manifest
 _LOUD = (
     "NOT VERIFIED AGAINST ANYTHING: these values were seen once, on a machine that may be anybody's.",
@@ -85,8 +85,9 @@ def _read(path: str) -> Collected:
 def observed(found: Collected, claims: MachineClaims, member: str, now: int) -> dict[str, Any]:
     """Return parts of a fleet document, dated.
 
-    The same values twice: listed for good (`image`, `firmware`), or let pass for a while (`waivers`). Their
-    reason is for the owner to write: as printed it is too short for the schema, and nobody signs it unread.
+    The same values twice: listed for good (`image`, `firmware`), or let pass for a while (`waivers`). What
+    an image is called and made of, a firmware's name and a waiver's reason are the owner's to write: as
+    printed no document takes them, so that nobody signs them unread.
     """
     until = times.show(now + DAYS * times.DAY_S)
     name, unmeasured = machine_name(claims), _unmeasured_settings(found, claims)
@@ -98,7 +99,7 @@ def observed(found: Collected, claims: MachineClaims, member: str, now: int) -> 
     }
     firmware = [
         {
-            "name": f"observed-{register.replace('_', '-')}",
+            "name": NAME,
             "format": found.evidence.format,
             "register": register,
             "value": value.hex(),

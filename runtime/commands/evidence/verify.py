@@ -19,11 +19,13 @@ from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.attestation.wire import Evidence
+from runtime.channel.handshake import MAX_SKEW_S
 from runtime.commands import answers
 from runtime.commands.evidence import bundled, examine, files
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
 from runtime.documents import dsse, fleet, times
+from runtime.documents.fleet import FleetDocument
 from runtime.errors import UsageError
 from runtime.keys import owner_key
 
@@ -133,7 +135,7 @@ def _appraise(
             role=options.role,
             document=payload,
             roots=roots,
-            now=max(now, document.issued_at),
+            now=_time_for(document, now),
         )
     )
     fresh = options.nonce is not None
@@ -148,6 +150,15 @@ def _appraise(
         as_json=options.json,
     )
     print(f"tunnel: accepted as {result.member}, grade {result.grade}", file=sys.stderr)
+
+
+def _time_for(document: FleetDocument, now: int) -> int:
+    """Return the time that peers would appraise at: their clocks may be a little behind the owner's.
+
+    A document whose time is further ahead is of the future here as well: nobody's clock is that wrong unseen.
+    """
+    ahead = document.issued_at - now
+    return document.issued_at if 0 < ahead <= MAX_SKEW_S else now
 
 
 def _refuse_parts(options: argparse.Namespace, found: Evidence | None) -> None:

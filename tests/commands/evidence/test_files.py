@@ -168,6 +168,14 @@ def test_named_files(tmp_path: Path, amd: FakeAmd) -> None:
     (tmp_path / "bad.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nx")
     found = files.named([f"root={tmp_path}/root.pem", f"vek={tmp_path}/bad.pem"], files.ENDORSEMENTS, "--x")
     assert found == {"root": der, "vek": b"-----BEGIN CERTIFICATE-----\nx"}
+    future = der.replace(
+        b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05", 1
+    )  # X.509 version 6, which nobody has
+    assert future != der
+    (tmp_path / "v6.pem").write_bytes(endorsers.pem(future))
+    assert files.named([f"vek={tmp_path}/v6.pem"], files.ENDORSEMENTS, "--x") == {
+        "vek": endorsers.pem(future)
+    }
     for wrong in (["root"], ["nothing=x"], [f"root={tmp_path}/root.pem"] * 2):
         with pytest.raises(UsageError, match="NAME=FILE"):
             files.named(wrong, files.ENDORSEMENTS, "--x")

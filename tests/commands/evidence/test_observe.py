@@ -49,7 +49,12 @@ def test_observed_values_make_a_document_that_accepts_the_machine(
     wanted = dict(machine.instance)
     assert seen["member"]["instance"]["value"].lower() == wanted["value"].lower()
     assert times.parse(seen["image"]["not_after"]) == machine.now + observe.DAYS * times.DAY_S
-    document = machine.document() | {"firmware": seen["firmware"]}
+    unread = machine.document() | {"firmware": seen["firmware"]}
+    if seen["firmware"]:
+        with pytest.raises(DocumentError, match="name"):
+            fleets.read(strict_json.canonical(unread))
+    named = [entry | {"name": entry["register"]} for entry in seen["firmware"]]
+    document = machine.document() | {"firmware": named}
     measured = seen["image"]["measurements"]
     assert measured
     assert measured.items() <= document["images"][0]["measurements"].items()

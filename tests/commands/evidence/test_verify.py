@@ -12,7 +12,7 @@ from runtime.attestation import wire
 from runtime.attestation.findings import EvidenceRefusedError
 from runtime.commands import main
 from runtime.commands.evidence import verify
-from runtime.documents import dsse, schema, strict_json
+from runtime.documents import dsse, schema, strict_json, times
 from runtime.errors import UsageError
 from tests.commands.evidence.conftest import NONCE, collected, written
 from tests.fakes.machines import FakeMachine
@@ -54,6 +54,28 @@ def test_a_member_s_evidence_is_accepted(
     assert (answer["verdict"], answer["fresh"], answer["member"]) == ("accepted", False, "client-1")
     run(machine, path, *document(tmp_path, machine))
     assert "not proven: that it is fresh" in capsys.readouterr().out
+
+
+def test_a_document_of_the_future_is_refused_as_a_peer_does(
+    fleet: dict[str, FakeMachine], tmp_path: Path
+) -> None:
+    """But for what a peer's clock may be behind the owner's."""
+    machine = fleet["azure-snp"]
+    path = written(tmp_path / "evidence", collected(machine))
+
+    def issued(ahead: int) -> list[str]:
+        made = machine.document() | {
+            "issued_at": times.show(machine.now + ahead),
+            "expires_at": times.show(machine.now + 30 * times.DAY_S),
+        }
+        (tmp_path / "fleet").write_bytes(dsse.sign(strict_json.canonical(made), dsse.FLEET_TYPE, KEY))
+        return ["--document", f"{tmp_path}/fleet", "--owner-key", PUBLIC.hex(), "--role", "client"]
+
+    for ahead in (301, 20 * times.DAY_S):
+        with pytest.raises(EvidenceRefusedError) as caught:
+            run(machine, path, *issued(ahead))
+        assert [check.id for check in caught.value.checks] == ["document.issued_at"]
+    run(machine, path, *issued(300))
 
 
 def test_another_nonce_is_refused(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
