@@ -9,7 +9,7 @@ from typing import Any
 
 from infra import changes, clock, console, doubts, meaning, owner_key, publishing
 from runtime.documents import dsse, fleet, routes, strict_json, times, weaknesses
-from runtime.errors import DocumentError, Problem, TunnelError, UsageError
+from runtime.errors import DocumentError, Problem, TunnelError, UsageError, printable
 
 _MARKS = {"loosens": "LOOSENS ", "tightens": "tightens", "changes": "changes "}
 _SKEW_S = 300  # a peer refuses a document from further in the future
@@ -150,7 +150,9 @@ def _text(arguments: argparse.Namespace, looked: Looked) -> str:
     lines = [f"{_MARKS[change.effect]} {change.text}" for change in looked.differences]
     if arguments.diff is not None and not lines:
         lines.append("the two documents say the same")
-    return "\n".join([*looked.sentences, *lines, *map(str, looked.doubts)]) or "nothing is wrong"
+    # A reason or a name is words of whoever wrote the draft: none of it is a line of its own, or an order.
+    shown = map(printable, [*looked.sentences, *lines, *map(str, looked.doubts)])
+    return "\n".join(shown) or "nothing is wrong"
 
 
 def _json(looked: Looked) -> dict[str, Any]:

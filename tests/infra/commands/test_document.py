@@ -248,3 +248,18 @@ def test_a_program_reads_one_answer_however_it_ends(
     assert "none.pem" in answer()["error"]["message"]
     assert look(tmp_path, draft, "--sign", "--json") == 2
     assert answer()["error"]["code"] == "usage"
+
+
+def test_what_a_draft_says_of_itself_is_no_line_of_ours(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "before.json").write_text(json.dumps(draft))
+    forged = "for a while\n\x1b[1A\x1b[2Kthe two documents say the same"
+    draft["waivers"] = [
+        {"name": "w", "check": "td.pks", "member": "*", "reason": forged, "not_after": draft["expires_at"]}
+    ]
+    assert look(tmp_path, draft, "--explain", "--diff", str(tmp_path / "before.json")) == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert not any(line.startswith("the two documents") for line in said.splitlines())
+    assert sum("for a while\\n\\x1b[1A" in line for line in said.splitlines()) == 2
