@@ -18,6 +18,11 @@ from runtime.documents.settings import ClientSettings, Settings
 from runtime.errors import DocumentError, Problem, TunnelError
 from runtime.tunnel.client import origins
 
+ABOUT = """
+Says everything that is wrong with a member's files, at once, before it boots. The exit status is 0 when all
+of them are valid, 2 with every problem of every file. Nothing is fetched.
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what `verb` reads."""

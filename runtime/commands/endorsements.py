@@ -34,6 +34,14 @@ _EVIDENCE = "of one machine each, as `tunnel evidence read` or `collect` wrote i
 SOON_S = 3 * times.DAY_S
 
 
+ABOUT = """
+What endorsers say of a fleet's machines, in one file. `bundle` takes evidence that `tunnel evidence read`
+or `collect` wrote, asks the endorsers for what it lacks, and writes their answers into a file to publish
+beside the fleet document. `check` says what is in such a file and until when each item is good; a stale one
+fails, with the date, so that a job can watch it.
+"""
+
+
 class StaleError(UnreachableError):
     """A bundle lacks something that its machines need, or some of it has ended."""
 
@@ -45,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verbs and their options."""
     verbs = parser.add_subparsers(required=True, metavar="VERB", dest="endorsements_verb")
     making = verbs.add_parser(
-        "bundle", help="ask the endorsers (over the network), write a bundle", description=__doc__
+        "bundle", help="ask the endorsers (over the network), write a bundle", description=ABOUT
     )
     making.add_argument("--evidence", action="append", required=True, metavar="FILE", help=_EVIDENCE)
     making.add_argument("--out", required=True, metavar="FILE", help="where to write it")
-    checking = verbs.add_parser("check", help="say what a bundle holds, and until when", description=__doc__)
+    checking = verbs.add_parser("check", help="say what a bundle holds, and until when", description=ABOUT)
     checking.add_argument("--evidence", action="append", required=True, metavar="FILE", help=_EVIDENCE)
     checking.add_argument("bundle", metavar="BUNDLE", help="the file")
     checking.add_argument("--json", action="store_true", help="answer with JSON")

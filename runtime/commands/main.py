@@ -155,19 +155,19 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--settings", required=True, metavar="FILE", help="the member's boot settings")
         verb.set_defaults(verb=_member(None if role == "member" else role))
     checking = verbs.add_parser(
-        "verify", help="attest one tunnel server from outside", description=verify.__doc__
+        "verify", help="attest one tunnel server from outside", description=verify.ABOUT
     )
     verify.add_arguments(checking)
     checking.set_defaults(verb=lambda options: verify.verb(options, HARDWARE_ROOTS))
     telling = verbs.add_parser(
-        "status", help="ask a member, as its owner, how it is", description=status.__doc__
+        "status", help="ask a member, as its owner, how it is", description=status.ABOUT
     )
     status.add_arguments(telling)
     telling.set_defaults(verb=lambda options: status.verb(options, HARDWARE_ROOTS))
     endorsing = verbs.add_parser(
         "endorsements",
         help="what endorsers say of a fleet's machines, in one file",
-        description=endorsements.__doc__,
+        description=endorsements.ABOUT,
     )
     endorsements.add_arguments(endorsing)
     endorsing.set_defaults(verb=_endorsements)
@@ -207,7 +207,7 @@ def _endorsements(options: argparse.Namespace) -> None:
 def _config(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     checking = verbs.add_parser(
-        "check", help="everything that is wrong with them, at once", description=config_check.__doc__
+        "check", help="everything that is wrong with them, at once", description=config_check.ABOUT
     )
     config_check.add_arguments(checking)
     checking.set_defaults(verb=config_check.verb)
@@ -226,11 +226,11 @@ def _evidence(parser: argparse.ArgumentParser) -> None:
         ),
         ("observe", "show a new platform's values for the owner to sign", observe, _observe),
     ):
-        verb = verbs.add_parser(name, help=words, description=module.__doc__)
+        verb = verbs.add_parser(name, help=words, description=module.ABOUT)
         module.add_arguments(verb)
         verb.set_defaults(verb=run)
     reading = verbs.add_parser(
-        "read", help="fresh evidence of a member, appraised here", description=read.__doc__
+        "read", help="fresh evidence of a member, appraised here", description=read.ABOUT
     )
     read.add_arguments(reading)
     reading.set_defaults(verb=lambda options: read.verb(options, HARDWARE_ROOTS))

@@ -14,6 +14,12 @@ from runtime.commands import answers, owner
 from runtime.documents import times
 from runtime.tunnel.owner_reach import Visit, ask_status
 
+ABOUT = """
+Asks a member, as its owner, how it is. Who answers is proven; what it says is the word of the code that
+attested.
+"""
+
+
 add_arguments = owner.add_arguments
 
 

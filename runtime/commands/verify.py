@@ -36,6 +36,14 @@ DEADLINE_S = 20.0
 MAX_ANSWER = 512 * 1024  # bytes; evidence is at most 256 KiB before base64
 
 
+ABOUT = """
+Attests one tunnel server from outside: fetches its endpoint evidence and appraises it. What this proves:
+the key that ends TLS under the tunnel name on this address is held by a member of the owner's fleet, on the
+platform and with the image stated, now. It says nothing about another address of the same name: ask each.
+And a visitor's own TLS ends at the client, not here.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one server showed: its evidence, and the key it showed it on."""

@@ -20,6 +20,7 @@ FLEET_TYPE = "application/vnd.confidential-tunnels.fleet+json"
 ROUTES_TYPE = "application/vnd.confidential-tunnels.routes+json"
 IMAGE_TYPE = "application/vnd.confidential-tunnels.image+json"
 _WHAT = "signed envelope"
+_UNSIGNED = "this document is not signed: tunnel-fleet document --sign --key FILE --in FILE --out FILE"
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -93,7 +94,11 @@ def _envelope(data: bytes) -> dict[str, Any]:
         )
     )
     if not shape_ok:
-        raise _refuse("want {payload, payloadType, signatures: [{keyid, sig}]} with one to four signatures")
+        unsigned = isinstance(value, dict) and "schema" in value and "payload" not in value
+        raise _refuse(
+            "want {payload, payloadType, signatures: [{keyid, sig}]} with one to four signatures",
+            hint=_UNSIGNED if unsigned else "",
+        )
     envelope: dict[str, Any] = value
     return envelope
 
@@ -105,5 +110,5 @@ def _base64(text: str, path: str) -> bytes:
         raise DocumentError(_WHAT, [Problem(path, f"is not base64: {error}")]) from error
 
 
-def _refuse(message: str) -> DocumentError:
-    return DocumentError(_WHAT, [Problem("$", message)])
+def _refuse(message: str, *, hint: str = "") -> DocumentError:
+    return DocumentError(_WHAT, [Problem("$", message)], hint=hint)

@@ -123,6 +123,19 @@ def _verbs(parser: argparse.ArgumentParser, so_far: str = "") -> Iterator[tuple[
         yield so_far, {option for action in parser._actions for option in action.option_strings}
 
 
+def _described(parser: argparse.ArgumentParser, so_far: str = "tunnel") -> Iterator[tuple[str, str]]:
+    yield so_far, parser.description or ""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, under in action.choices.items():
+                yield from _described(under, f"{so_far} {name}")
+
+
+def test_what_help_says_is_for_people() -> None:
+    for verb, text in _described(main._parser()):
+        assert not {"I/O", "Pure", "Raises:"} & set(text.replace(".", " ").split()), verb
+
+
 def test_no_verb_that_has_json_is_left_out() -> None:
     having = {verb for verb, options in _verbs(main._parser()) if "--json" in options}
     assert having == {verb for _, verb, _ in LINES} - {"nothing"}

@@ -116,6 +116,13 @@ def test_another_shape_is_refused(data: bytes) -> None:
     assert problems(_opened, data)
 
 
+def test_a_document_that_nobody_signed_is_told_how() -> None:
+    for data, told in ((b'{"schema": "tunnel-fleet/1"}', True), (b"{}", False), (b"[]", False)):
+        with pytest.raises(DocumentError) as caught:
+            _opened(data)
+        assert ("tunnel-fleet document --sign" in caught.value.hint) is told
+
+
 @pytest.mark.parametrize("text", ["?", "YQ", "YQ=", "YQ==\n", "YQ== ", "Y-_=", "é", "===="])
 def test_base64_is_read_strictly(text: str) -> None:
     assert "$.payload" in problems(_opened, _with(payload=text))

@@ -18,6 +18,11 @@ from runtime.commands.evidence.files import Collected
 from runtime.documents import settings
 from runtime.web.tunnel_name import NONCE_SIZE, endpoint_bound
 
+ABOUT = """
+Writes this machine's evidence over a challenge into a file. The challenge is a nonce of whoever will verify
+(or a fresh one), the digest of the settings, and a key that is made for this and opens no session.
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""

@@ -25,6 +25,12 @@ Rows = list[tuple[str, str]]
 WARNING = "NOT VERIFIED: anybody can write such a file; `tunnel evidence verify` looks at signatures"
 
 
+ABOUT = """
+Shows what a file of evidence, or a single report, quote, document or log, says, field by field. Nothing is
+verified: anybody can write such a file.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("file", metavar="FILE", help="evidence, or a single report, quote, document or log")
@@ -65,8 +71,8 @@ def verb(options: argparse.Namespace) -> None:
 
 def look(data: bytes) -> Inspection:
     """Read a file. Raises: UsageError for bytes that are nothing known, MalformedError."""
-    if data[:4] != b"CTE1" and data.lstrip()[:1] != b"{":
-        return Inspection(format=None, asked=[], items=(_item(kind_of(data), data),), endorsements={})
+    if (name := single(data)) is not None:
+        return Inspection(format=None, asked=[], items=(_item(name, data),), endorsements={})
     found = files.read(data)
     evidence = found.evidence if isinstance(found, Collected) else found
     asked: Rows = []
@@ -114,6 +120,11 @@ def answer(found: Inspection) -> dict[str, Any]:
         ],
         "endorsements": {name: len(value) for name, value in sorted(found.endorsements.items())},
     }
+
+
+def single(data: bytes) -> str | None:
+    """Return which single part a file is; None for evidence. Raises: UsageError for nothing known."""
+    return None if data[:4] == b"CTE1" or data.lstrip()[:1] == b"{" else kind_of(data)
 
 
 def kind_of(data: bytes) -> str:

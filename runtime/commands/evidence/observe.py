@@ -34,6 +34,14 @@ _LOUD = (
 )
 
 
+ABOUT = """
+Prints the values of a new platform as a fleet document would have them, for the owner to compare and to
+sign. Signatures and chains have to hold, and the evidence has to answer this very request, or there is
+nothing to print. That these are the right values nobody says but the owner: as printed no document takes
+them.
+"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
     parser.add_argument("host", nargs="?", metavar="ADDRESS[:PORT]", help="one server; port 443 if left out")

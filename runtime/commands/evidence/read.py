@@ -18,6 +18,12 @@ from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
 from runtime.tunnel.owner_reach import Visit
 
+ABOUT = """
+Asks one member, as its owner, for fresh evidence and appraises it on this machine, against the signed
+document at hand. Nothing that the member, or a server in between, says about it counts. With --out what was
+accepted is written into a file for the other verbs and for `tunnel endorsements bundle`.
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
 from runtime.attestation import explanation, verifier, wire
 from runtime.attestation.binding import tied_qualifying, tpm_qualifying
-from runtime.attestation.findings import EvidenceRefusedError, Findings, Reason
+from runtime.attestation.findings import Check, EvidenceRefusedError, Findings, Reason
 from runtime.attestation.tees import Root
 from runtime.attestation.verifier import AppraisalRequest
 from runtime.attestation.wire import Evidence
 from runtime.channel.handshake import MAX_SKEW_S
 from runtime.commands import answers
-from runtime.commands.evidence import bundled, examine, files
+from runtime.commands.evidence import bundled, examine, files, inspect
 from runtime.commands.evidence.examination import Challenge, Examination
 from runtime.commands.evidence.files import Collected
 from runtime.documents import dsse, fleet, times
@@ -29,19 +30,49 @@ from runtime.documents.fleet import FleetDocument
 from runtime.errors import UsageError
 from runtime.keys import owner_key
 
+ABOUT = """
+Is this evidence true, who vouches for what, and does the owner accept it? With --document the evidence of
+one machine is appraised as a peer would: accepted, or every failed check. Without, and for single parts,
+each part is examined by itself, and the answer says what nobody proved: it is never an acceptance. What the
+evidence has to answer is yours to state: --nonce for what `tunnel evidence collect` made, --report-data for
+a bare report. No network is asked: give endorsements that did not come along with --endorsement or
+--bundle.
+"""
+# Checks that fail because something did not come along -> the endorsement that it is.
+_MISSING = {f"endorsements.{name}": name for name in files.ENDORSEMENTS} | {
+    "endorsements.collateral": "tdx_collateral",
+    "snp.revocation": "crl",
+}
+
+
+def _list(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's options."""
-    parser.add_argument("file", nargs="?", metavar="FILE", help="what `collect` wrote, or bare evidence")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="what `tunnel evidence collect` or `read` wrote, bare evidence, or a single report, quote or "
+        "document",
+    )
     parser.add_argument(
         "--part",
         action="append",
         default=[],
         metavar="NAME=FILE",
-        help="one part of evidence (an enclave: enclave_document)",
+        help=f"one part of evidence, as often as there are parts; NAME is one of {_list(files.PARTS)}",
     )
     parser.add_argument(
-        "--endorsement", action="append", default=[], metavar="NAME=FILE", help="one endorsement of it"
+        "--endorsement",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="what an endorser says of it, as often as needed: a certificate in DER or PEM, a list in DER, "
+        "Intel's nine parts as one JSON object (tdx_collateral); "
+        f"NAME is one of {_list(files.ENDORSEMENTS)}",
     )
     parser.add_argument(
         "--bundle", metavar="FILE", help="take what it lacks from there (tunnel endorsements bundle)"
@@ -72,22 +103,22 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     if (options.file is None) == (not options.part):
         message = "want either FILE or --part NAME=FILE"
         raise UsageError(message, hint="tunnel evidence collect, or read, with --out FILE makes one")
-    found = None if options.file is None else files.read(files.load(options.file))
+    found, parts = _given(options)
     extra = files.named(options.endorsement, files.ENDORSEMENTS, "--endorsement")
     at = now if options.at is None else _time(options.at)
     filled = bundled.take(options.bundle, found, extra, at)
     if options.document is not None:
-        _appraise(options, found, filled, extra, roots, now)
+        _appraise(options, found, parts, filled, extra, roots, now)
         return
     extra |= filled
     if isinstance(found, Collected):
-        parts, endorsements = dict(found.evidence.parts), dict(found.evidence.endorsements)
+        endorsements = dict(found.evidence.endorsements)
         challenge = _of_file(options, found)
     else:
-        parts = files.named(options.part, files.PARTS, "--part") if found is None else dict(found.parts)
         endorsements = {} if found is None else dict(found.endorsements)
         challenge = _stated(options)
     out = examine.examine(parts, endorsements | extra, roots, challenge, at)
+    out.findings.checks = [_with_option(check) for check in out.findings.checks]
     if isinstance(found, Collected) and options.nonce is None:
         out.not_proven.append("that it is fresh: the nonce is the file's own; state yours with --nonce")
     lacking = files.missing_for_members(parts)
@@ -101,9 +132,32 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     )
 
 
+def _given(options: argparse.Namespace) -> tuple[Collected | Evidence | None, dict[str, bytes]]:
+    """Return evidence, if it is a whole of it that was given, and the parts. Raises: TunnelError."""
+    if options.file is None:
+        return None, files.named(options.part, files.PARTS, "--part")
+    data = files.load(options.file)
+    name = inspect.single(data)
+    if name is not None:
+        print(f"tunnel: {options.file} looks like --part {name}=FILE, and is taken for that", file=sys.stderr)
+        return None, {name: data}
+    found = files.read(data)
+    return found, dict((found.evidence if isinstance(found, Collected) else found).parts)
+
+
+def _with_option(check: Check) -> Check:
+    """Say for an endorsement that is missing how to give it here: a peer can only have it sent."""
+    name = _MISSING.get(check.id)
+    if name is None:
+        return check
+    more = "; evidence in a FILE may have it from --bundle FILE"
+    return replace(check, remedy=f"give it with --endorsement {name}=FILE{more}")
+
+
 def _appraise(
     options: argparse.Namespace,
     found: Collected | Evidence | None,
+    parts: dict[str, bytes],
     filled: dict[str, bytes],
     extra: dict[str, bytes],
     roots: tuple[Root, ...],
@@ -119,7 +173,7 @@ def _appraise(
     payload = dsse.open_envelope(files.load(options.document), dsse.FLEET_TYPE, keys)
     document = fleet.read(payload)
     if not isinstance(found, Collected):
-        _refuse_parts(options, found)
+        _refuse_parts(parts)
         return
     _check_nonce(options.nonce, found)
     evidence = Evidence(
@@ -127,17 +181,19 @@ def _appraise(
         parts=found.evidence.parts,
         endorsements={**found.evidence.endorsements, **filled, **extra},
     )
-    result = verifier.appraise(
-        AppraisalRequest(
-            evidence=wire.encode(evidence),
-            binder=found.bound.binder,
-            settings_digest=found.bound.settings_digest,
-            role=options.role,
-            document=payload,
-            roots=roots,
-            now=_time_for(document, now),
-        )
+    request = AppraisalRequest(
+        evidence=wire.encode(evidence),
+        binder=found.bound.binder,
+        settings_digest=found.bound.settings_digest,
+        role=options.role,
+        document=payload,
+        roots=roots,
+        now=_time_for(document, now),
     )
+    try:
+        result = verifier.appraise(request)
+    except EvidenceRefusedError as error:
+        raise EvidenceRefusedError(map(_with_option, error.checks)) from error
     fresh = options.nonce is not None
     stale = "  not proven: that it is fresh: the nonce is the file's own; state yours with --nonce"
     answers.give(
@@ -161,9 +217,8 @@ def _time_for(document: FleetDocument, now: int) -> int:
     return document.issued_at if 0 < ahead <= MAX_SKEW_S else now
 
 
-def _refuse_parts(options: argparse.Namespace, found: Evidence | None) -> None:
+def _refuse_parts(have: dict[str, bytes]) -> None:
     """A member shows all parts of one format over one challenge; anything less is nobody's. Always raises."""
-    have = found.parts if found is not None else files.named(options.part, files.PARTS, "--part")
     findings = Findings()
     findings.require(
         False,  # noqa: FBT003 - there is nothing that could be appraised

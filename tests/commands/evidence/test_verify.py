@@ -11,9 +11,9 @@ import pytest
 from runtime.attestation import wire
 from runtime.attestation.findings import EvidenceRefusedError
 from runtime.commands import main
-from runtime.commands.evidence import verify
+from runtime.commands.evidence import files, verify
 from runtime.documents import dsse, schema, strict_json, times
-from runtime.errors import UsageError
+from runtime.errors import DocumentError, UsageError
 from tests.commands.evidence.conftest import NONCE, collected, written
 from tests.fakes.machines import FakeMachine
 from tests.web.owner import KEY, PUBLIC
@@ -76,6 +76,54 @@ def test_a_document_of_the_future_is_refused_as_a_peer_does(
             run(machine, path, *issued(ahead))
         assert [check.id for check in caught.value.checks] == ["document.issued_at"]
     run(machine, path, *issued(300))
+
+
+@pytest.mark.parametrize(
+    ("form", "part", "endorsement"),
+    [("gcp-tdx", "td_quote", "tdx_collateral"), ("gcp-snp", "snp_report", "vek")],
+)
+def test_a_bare_part_is_taken_and_what_it_lacks_is_named_with_its_option(
+    fleet: dict[str, FakeMachine],
+    form: str,
+    part: str,
+    endorsement: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine = fleet[form]
+    (tmp_path / "quote.bin").write_bytes(machine.evidence().parts[part])
+    with pytest.raises(EvidenceRefusedError) as caught:
+        run(machine, f"{tmp_path}/quote.bin")
+    assert f"looks like --part {part}=FILE" in capsys.readouterr().err
+    assert any(f"--endorsement {endorsement}=FILE" in check.remedy for check in caught.value.checks)
+    path = written(tmp_path / "e", collected(machine, endorsements={endorsement: None}))
+    with pytest.raises(EvidenceRefusedError) as caught:
+        run(machine, path, *document(tmp_path, machine))
+    assert any(f"--endorsement {endorsement}=FILE" in check.remedy for check in caught.value.checks)
+    made = machine.evidence().endorsements
+    more: list[str] = []
+    for name, data in made.items():
+        if name in {"tdx_collateral", "vek", "intermediate", "root", "crl"}:
+            (tmp_path / name).write_bytes(data)
+            more += ["--endorsement", f"{name}={tmp_path}/{name}"]
+    run(machine, f"{tmp_path}/quote.bin", *more)
+    assert "accepted by nobody" in capsys.readouterr().out
+
+
+def test_help_lists_every_part_and_endorsement(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main.run(["evidence", "verify", "--help"])
+    told = set(capsys.readouterr().out.replace(",", " ").split())
+    assert told >= files.PARTS | files.ENDORSEMENTS
+
+
+def test_an_unsigned_document_is_told_how_to_sign(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
+    machine = fleet["qemu-tpm"]
+    path = written(tmp_path / "e", collected(machine))
+    (tmp_path / "unsigned").write_bytes(strict_json.canonical(machine.document()))
+    with pytest.raises(DocumentError) as caught:
+        run(machine, path, "--document", f"{tmp_path}/unsigned", *document(tmp_path, machine)[2:])
+    assert "tunnel-fleet document --sign" in caught.value.hint
 
 
 def test_another_nonce_is_refused(fleet: dict[str, FakeMachine], tmp_path: Path) -> None:
