@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.attestation import certificates, der_parts
+from runtime.documents import times
 from runtime.errors import MalformedError
 from tests.fakes import amd_certificates
 from tests.fakes.amd import FakeAmd
@@ -107,3 +108,10 @@ def test_serials_are_looked_up_in_the_list(amd: FakeAmd) -> None:
     assert 6 not in serials
     assert 0 not in serials
     assert -5 in serials  # no certificate may have it
+
+
+def test_a_validity_is_said_to_the_second(amd: FakeAmd) -> None:
+    root = certificates.load(amd.certificate("ark", "Genoa"), "root")
+    said = certificates.validity(root)
+    assert callable(said)
+    assert said() == f"a time from {times.show(root.not_before)} to {times.show(root.not_after)}"

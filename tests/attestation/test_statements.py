@@ -191,6 +191,18 @@ def test_what_ends_soon_or_does_nothing_is_warned_about(platforms: Mapping[str, 
         assert words in text
 
 
+@pytest.mark.parametrize(("left", "warned"), [(7 * 24 * 3600, False), (7 * 24 * 3600 - 1, True)])
+def test_an_rtmr0_that_ends_soon_is_warned_about_where_the_grade_hangs_on_it(
+    platforms: Mapping[str, FakeMachine], left: int, warned: bool
+) -> None:
+    machine = platforms["gcp-tdx"]
+    ending = document(machine)
+    for entry in ending["firmware"]:
+        if entry["register"] == "rtmr0":
+            entry["not_after"] = times.show(machine.now + left)
+    assert any("and grade H with it" in line for line in appraise(machine, ending).warnings) is warned
+
+
 def test_an_image_that_nobody_knows_is_said(platforms: Mapping[str, FakeMachine]) -> None:
     machine = platforms["gcp-tdx"]
     waiver = {

@@ -39,3 +39,24 @@ def test_one_test_root_among_others_is_enough(platforms: Mapping[str, FakeMachin
     assert not claims.simulated
     one = dataclasses.replace(claims.roots[1], kind="test")
     assert dataclasses.replace(claims, roots=(claims.roots[0], one)).simulated
+
+
+def test_the_firmware_is_what_the_cpu_measured_and_google_s_word_is_about_it_or_nothing(
+    platforms: Mapping[str, FakeMachine],
+) -> None:
+    measured = {form: claims_of(platforms[form]).firmware for form in FORMATS}
+    assert measured == {
+        "aws-snp-nitrotpm": b"\xf1" * 48,
+        "azure-snp": b"\xf1" * 48,
+        "azure-tdx": b"\x22" * 48,
+        "gcp-snp": b"\xf1" * 48,
+        "gcp-tdx": b"\x22" * 48,
+        "qemu-tpm": None,
+        "aws-nitrotpm": None,
+    }
+    for form in FORMATS:
+        claims = claims_of(platforms[form])
+        assert claims.endorsed_version == (2 if form.startswith("gcp") else None)
+        if claims.launch is not None:
+            other = dataclasses.replace(claims.launch, measurements=frozenset({b"\x99" * 48}))
+            assert dataclasses.replace(claims, launch=other).endorsed_version is None

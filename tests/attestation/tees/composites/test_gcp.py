@@ -97,3 +97,8 @@ def test_amds_endorsements_can_be_fetched(platforms: Mapping[str, FakeMachine]) 
     evidence = platforms["gcp-snp"].evidence(endorsements={"vek": None})
     assert [ref.name for ref in GcpSnp().endorsements_needed(evidence)] == ["vek"]
     assert GcpTdx().endorsements_needed(platforms["gcp-tdx"].evidence()) == ()
+
+
+def test_a_malformed_quote_leaves_the_other_parts_looked_at(platforms: Mapping[str, FakeMachine]) -> None:
+    parts = {"td_quote": b"\4\0", "tpm_signature": b"\0"}
+    assert set(refused(platforms["gcp-tdx"], parts=parts)) == {"tdx.malformed", "vtpm.malformed"}
