@@ -114,3 +114,9 @@ def test_a_pattern_without_a_description_and_a_union_of_types_are_spelt_out() ->
     assert message == 'is "A B", want id of the check that may fail'
     floor = ("reference_values", "gcp-snp", "snp", "products", "Milan", "opt_in")
     assert "want" in problems(_fleet, changed("fleet", *floor, to=None))["$." + ".".join(floor)]
+
+
+def test_one_of_several_kinds_is_named_with_all_of_them() -> None:
+    data = changed("routes", "routes", 0, "certificate", to=5)
+    found = problems(lambda raw: schema.read(raw, "routes", "routes"), data)
+    assert found == {"$.routes[0].certificate": "is 5, want object or string"}
