@@ -41,11 +41,17 @@ def told(edit: Callable[[dict[str, Any]], object] = bool) -> str:
     return "\n".join(map(str, doubts.find(read(edit))))
 
 
+def test_the_example_raises_no_doubt() -> None:
+    assert told() == ""
+
+
 def test_what_cannot_work_is_named() -> None:
-    said = told()
+    """Of the example without firmware, each register that somebody has to list, and where it comes from."""
+    said = told(lambda made: made.update(firmware=made["firmware"][2:3]))
     assert "has no snp_measurement for azure-snp: its evidence is refused; no manifest foretells it: " in said
     assert "gcp-tdx: its grade is V" not in said
     assert "has no mrtd for gcp-tdx" not in said, "Google's endorsement stands for it"
+    assert said.count("$.firmware: has no") == 7
 
 
 @pytest.mark.parametrize(
@@ -189,7 +195,9 @@ def test_an_observed_server_s_answer_fills_what_was_missing(release: dict[str, A
 
 def test_what_lasts_to_the_document_s_first_second_counts() -> None:
     edge = "2026-11-22T00:00:00Z"
-    assert told(lambda made: [entry.update(not_after=edge) for entry in made["firmware"]]) == told()
+    assert told(lambda made: [entry.update(not_after=edge) for entry in made["firmware"]]) == ""
+    past = "2026-11-21T23:59:59Z"
+    assert told(lambda made: [entry.update(not_after=past) for entry in made["firmware"]])
 
 
 def test_the_grades_are_those_that_an_appraisal_gives(tmp_path: Path) -> None:

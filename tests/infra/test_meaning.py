@@ -133,7 +133,7 @@ ALL: dict[str, Any] = copy.deepcopy(
     }
 )
 ALL["images"][0]["measurements"]["snp_launch"] = [HEX]
-ALL["firmware"].append(ALL["firmware"][0] | {"register": "pcr7_sha256", "value": HEX[:64]})
+ALL["firmware"][3:] = [ALL["firmware"][0] | {"register": "pcr7_sha256", "value": HEX[:64]}]
 ALL["members"][0]["hostnames"] = ["app.example.com"]
 Place = tuple[str | int, ...]
 

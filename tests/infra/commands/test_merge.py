@@ -21,6 +21,8 @@ def whole() -> dict[str, Any]:
     example = Path(fleet.__file__).parent / "examples" / "fleet.json"
     found: dict[str, Any] = json.loads(example.read_text())
     now = time.time()
+    for entry in (*found["images"], *found["firmware"]):
+        entry["not_after"] = times.show(now + 60 * times.DAY_S)
     values = {name: found["reference_values"][name] for name in ("aws-snp-nitrotpm", "gcp-tdx")}
     found |= {"reference_values": values}
     found |= {"issued_at": times.show(now), "expires_at": times.show(now + 14 * times.DAY_S)}
