@@ -53,6 +53,10 @@ def run(arguments: Sequence[str]) -> int:
         return report(error, as_json=as_json)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if as_json:  # the traceback is for us, the answer is for whoever reads stdout
+            report(error, as_json=True)
+        raise
     return 0
 
 

@@ -13,7 +13,7 @@ import pytest
 from runtime.attestation import wire
 from runtime.attestation.endorsements import bundle
 from runtime.attestation.endorsements.bundle import Bundle
-from runtime.commands import answers, main
+from runtime.commands import answers, config_check, main
 from runtime.commands.evidence import files
 from runtime.documents import dsse, strict_json
 from runtime.errors import TunnelError, UsageError
@@ -155,6 +155,21 @@ def test_a_refusal_has_the_answer_s_members(capsys: pytest.CaptureFixture[str]) 
         assert "appraisal" not in said, line
     assert main.run(["evidence", "verify", "debug", *_DOCUMENT, "--json"]) == 10
     assert json.loads(capsys.readouterr().out)["appraisal"]["checks"]
+
+
+def test_a_fault_of_ours_is_an_answer_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(_options: argparse.Namespace) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(config_check, "verb", faulty)
+    with pytest.raises(KeyError):
+        main.run(["config", "check", "--settings", "x", "--json"])
+    assert json.loads(capsys.readouterr().out)["code"] == "internal"
+    with pytest.raises(KeyError):
+        main.run(["config", "check", "--settings", "x"])
+    assert capsys.readouterr().out == ""
 
 
 def test_an_error_of_ours_has_no_answer_of_its_own() -> None:
