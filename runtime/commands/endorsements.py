@@ -15,13 +15,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from runtime.attestation.endorsements import bundle, contents
+from runtime.attestation.endorsements import bundle
 from runtime.attestation.endorsements.bundle import Bundle
 from runtime.attestation.endorsements.endorser import Endorser, Shortfall, Sources
-from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.endorsements.web import Web
+from runtime.attestation.tees import Root
 from runtime.attestation.wire import Evidence
 from runtime.commands import answers
 from runtime.commands.evidence import files
@@ -63,9 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checking.add_argument("--json", action="store_true", help="answer with JSON")
 
 
-def make(options: argparse.Namespace, web: Web, now: int, sources: Sources | None = None) -> None:
+def make(
+    options: argparse.Namespace,
+    web: Web,
+    roots: tuple[Root, ...],
+    now: int,
+    sources: Sources | None = None,
+) -> None:
     """Write a bundle. Raises: TunnelError, UnreachableError if something could not be had."""
-    endorser = Endorser(web=web, cache=None, now=lambda: now, sources=sources or Sources())
+    endorser = Endorser(web=web, cache=None, now=lambda: now, roots=roots, sources=sources or Sources())
     short = asyncio.run(_gather(endorser, _machines(options.evidence)))
     if short:  # a bundle that lacks something would take the place of a good one
         missing = "\n  ".join(dict.fromkeys(map(str, short)))
@@ -74,7 +82,8 @@ def make(options: argparse.Namespace, web: Web, now: int, sources: Sources | Non
             "run it again when their endorsers answer, from a machine that reaches them"
         )
         raise UnreachableError(message)
-    data = bundle.write(Bundle(made_at=now, items=endorser.used))
+    items = {key: one.body for key, one in endorser.used.items()}
+    data = bundle.write(Bundle(made_at=now, items=items))
     _replace(Path(options.out), data)
     print(f"tunnel: {len(endorser.used)} items, {len(data)} bytes, in {options.out}", file=sys.stderr)
 
@@ -107,58 +116,58 @@ async def _gather(endorser: Endorser, machines: Sequence[Evidence]) -> list[Shor
     return short
 
 
-def check(options: argparse.Namespace, now: int) -> None:
+def check(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None:
     """Say what is in a bundle. Raises: StaleError, TunnelError."""
     held = bundle.read(files.load_up_to(options.bundle, bundle.MAX_BUNDLE_SIZE))
-    rows: list[tuple[str, str, str]] = []
-    bad = False
-    for evidence in _machines(options.evidence):
-        for want, state, until in _states(evidence, held, now):
-            bad = bad or state in {"ended", "missing", "unusable"}
-            rows.append((want.key, state, until))
-    rows = sorted(set(rows))
+    rows = sorted(
+        {row for evidence in _machines(options.evidence) for row in _rows(evidence, held, roots, now)}
+    )
+    bad = any(row.state in {"ended", "missing", "unusable"} for row in rows)
     message = "the bundle is not enough for these machines: make it again with `tunnel endorsements bundle`"
     answers.give(
         {
             "made_at": times.show(held.made_at),
-            "items": [{"key": key, "state": state, "until": until} for key, state, until in rows],
+            "items": [
+                {"key": row.key, "state": row.state, "until": row.until, "why": row.why} for row in rows
+            ],
         },
         [
             f"made at {times.show(held.made_at)}, {len(held.items)} items",
-            *(f"  {state:<8}  {until:<20}  {key}" for key, state, until in rows),
+            *(
+                f"  {row.state:<8}  {row.until:<20}  {row.key}" + (f": {row.why}" if row.why else "")
+                for row in rows
+            ),
         ],
         as_json=options.json,
         refusal=StaleError(message) if bad else None,
     )
 
 
-def _states(evidence: Evidence, held: Bundle, now: int) -> list[tuple[Want, str, str]]:
-    """Walk the wants as a member would, from the bundle alone, and say how good each item is."""
-    found: list[tuple[Want, str, str]] = []
-    seen: set[str] = set()
-    while fresh := [want for want in endorsements_needed(evidence) if want.key not in seen]:
-        for want in fresh:
-            seen.add(want.key)
-            body = held.items.get(want.key)
-            if body is None:
-                found.append((want, "missing", ""))
-                continue
-            try:
-                content = contents.read(want, body, evidence)
-            except MalformedError:
-                found.append((want, "unusable", ""))
-                continue
-            until = content.fresh_until
-            state = "good"
-            if until is not None:
-                state = "ended" if now >= until else "soon" if now >= until - SOON_S else "good"
-            found.append((want, state, "" if until is None else times.show(until)))
-            evidence = Evidence(
-                format=evidence.format,
-                parts=evidence.parts,
-                endorsements={**evidence.endorsements, **content.endorsements},
-            )
-    return found
+@dataclass(frozen=True, slots=True, order=True)
+class _Row:
+    key: str
+    state: Literal["good", "soon", "ended", "missing", "unusable"]
+    until: str  # a time, or nothing
+    why: str
+
+
+def _rows(evidence: Evidence, held: Bundle, roots: tuple[Root, ...], now: int) -> list[_Row]:
+    """Complete the evidence as a member would, from the bundle alone, and say how good each item is."""
+    endorser = Endorser(web=None, cache=None, now=lambda: now, roots=roots, bundle=held)
+    _, short = asyncio.run(endorser.complete(evidence, deadline_s=DEADLINE_S))
+    rows = [
+        _Row(key, "soon" if now >= one.until - SOON_S else "good", times.show(one.until), "")
+        for key, one in endorser.used.items()
+    ]
+    for one in short:
+        miss = next((miss for miss in one.misses if miss.place == "bundle"), None)
+        if miss is None:
+            rows.append(_Row(one.want.key, "missing", "", ""))
+        elif miss.until is not None:
+            rows.append(_Row(one.want.key, "ended", times.show(miss.until), ""))
+        else:
+            rows.append(_Row(one.want.key, "unusable", "", miss.why))
+    return rows
 
 
 def _machines(paths: Sequence[str]) -> list[Evidence]:

@@ -134,7 +134,8 @@ def _member(role: str | None) -> Callable[[argparse.Namespace], None]:
 def _endorsed(attester: Attester, settings: Settings) -> EndorsedAttester:
     """Have the machine's evidence bring its endorsements along."""
     clock = TrustedClock(config.BUILD_TIME)
-    endorser = Endorser(web=HttpWeb(wall=clock.now), cache=Cache(ENDORSEMENTS), now=clock.now)
+    web = HttpWeb(wall=clock.now)
+    endorser = Endorser(web=web, cache=Cache(ENDORSEMENTS), now=clock.now, roots=HARDWARE_ROOTS)
     return EndorsedAttester(attester, endorser, PublishedBundle(settings.endorsements_urls))
 
 
@@ -189,7 +190,8 @@ def _web() -> HttpWeb:
 
 
 def _collect(options: argparse.Namespace) -> None:
-    endorser = Endorser(web=_web(), cache=Cache(ENDORSEMENTS), now=TrustedClock(config.BUILD_TIME).now)
+    now = TrustedClock(config.BUILD_TIME).now
+    endorser = Endorser(web=_web(), cache=Cache(ENDORSEMENTS), now=now, roots=HARDWARE_ROOTS)
     collect.verb(options, EndorsedAttester(choose(Machine()), endorser, PublishedBundle(())), _now())
 
 
@@ -203,9 +205,9 @@ def _observe(options: argparse.Namespace) -> None:
 
 def _endorsements(options: argparse.Namespace) -> None:
     if options.endorsements_verb == "bundle":
-        endorsements.make(options, _web(), _now())
+        endorsements.make(options, _web(), HARDWARE_ROOTS, _now())
     else:
-        endorsements.check(options, _now())
+        endorsements.check(options, HARDWARE_ROOTS, _now())
 
 
 def _config(parser: argparse.ArgumentParser) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.attestation import certificates
-from runtime.attestation.endorsements import bundle, contents
+from runtime.attestation.endorsements import bundle, contents, genuine
 from runtime.attestation.endorsements.bundle import Bundle
 from runtime.attestation.endorsements.contents import Answer
 from runtime.attestation.endorsements.wanted import Want, endorsements_needed
+from runtime.attestation.snp_claims import TrustRoot
+from runtime.attestation.tees import Root
 from runtime.attestation.tees.snp import report as snp_report
 from runtime.attestation.wire import Evidence
 from runtime.documents import strict_json
 from tests.attestation.endorsements import machines
-from tests.fakes import amd_certificates, azure, endorsers, td_machine, tpm
+from tests.fakes import amd_certificates, azure, endorsers, fleets, google, td_machine, tpm
 from tests.fakes import snp_report as made_report
 from tests.fakes.snp_report import TCBS
-from tests.fuzz.target import Target, prefixed, split
+from tests.fuzz.target import Target, harmless, prefixed, split
 
 _CHIP = bytes(range(64))
 
@@ -78,9 +81,16 @@ def _asked() -> tuple[tuple[Want, Evidence, bytes], ...]:
         (_want(azure_snp, "thim"), azure_snp, strict_json.canonical(thim)),
         (_want(below, "certificate"), below, authority),
         (_want(top, "certificate"), top, root),
-        (_want(launch, "launch"), launch, b"\x0a\x03xyz"),
+        (_want(launch, "launch"), launch, google.endorsement(google.golden(tdx=[bytes(48)]))),
         (_want(machines.tdx(), "collateral"), machines.tdx(), td_machine.COLLATERAL),
     )
+
+
+@cache
+def _roots() -> tuple[Root, ...]:
+    ark = sha256(_chip().root).digest()
+    amd = TrustRoot(kind="test", vendor="amd", product="Milan", sha256=ark)
+    return (amd, *td_machine.MACHINE.roots, google.pin(), machines.google_path().root())
 
 
 def _want(evidence: Evidence, kind: str) -> Want:
@@ -95,6 +105,7 @@ def _answer(data: bytes) -> None:
     assert found.endorsements
     assert set(found.endorsements) <= set(want.gives)
     assert all(found.endorsements.values())
+    harmless(genuine.check, want, found.endorsements, evidence, _roots(), fleets.NOW)
     if want.source == "amd_kds" and "vek" in found.endorsements:
         key = certificates.load(found.endorsements["vek"], "vek").public_key
         assert isinstance(key, ec.EllipticCurvePublicKey)

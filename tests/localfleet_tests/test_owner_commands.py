@@ -16,6 +16,7 @@ from runtime import config
 from runtime.attestation.endorsements import bundle
 from runtime.clock import TrustedClock
 from runtime.commands import endorsements
+from tests.attestation.endorsements import machines
 from tests.commands.test_endorsements import SOURCES, Published
 from tests.fakes import endorsers
 from tests.fakes.amd import Chip
@@ -112,7 +113,7 @@ async def _a_file_of_a_client(fleet: LocalFleet, folder: Path) -> None:
     made = parser.parse_args(["bundle", "--evidence", str(path), "--out", str(folder / "bundle.json")])
     published = Published(endorsers.kds(chip))
     now = TrustedClock(config.BUILD_TIME).now()
-    await asyncio.to_thread(endorsements.make, made, published, now, SOURCES)
+    await asyncio.to_thread(endorsements.make, made, published, machines.roots(chip), now, SOURCES)
     assert len(bundle.read((folder / "bundle.json").read_bytes()).items) == 3
 
 

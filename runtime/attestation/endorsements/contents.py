@@ -1,8 +1,8 @@
 """What an endorser answered: is it what was asked for, and until when is it good? Pure.
 
 The kind of an answer is told by its bytes, not by its Content-Type. A certificate has to fit the evidence it
-is wanted for: a key service that mixes answers up is noticed here, before the answer is kept. Nothing here
-is proof: `tees` verifies every signature.
+is wanted for: a key service that mixes answers up is noticed here, before the answer is kept. Whether it is
+genuine as well, `genuine` says.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from runtime.attestation import certificates
-from runtime.attestation.endorsements.wanted import Want
+from runtime.attestation.endorsements.wanted import AK_ORDER, Want, launched
 from runtime.attestation.tees.azure import hcl
+from runtime.attestation.tees.google import launch_endorsement
 from runtime.attestation.tees.snp import report as snp_report
-from runtime.attestation.tees.tdx import collateral
+from runtime.attestation.tees.tdx import collateral, pck
 from runtime.attestation.tees.tdx.collateral import Collateral
 from runtime.attestation.tees.tpm import ak
 from runtime.attestation.wire import Evidence
@@ -28,8 +29,6 @@ from runtime.documents import strict_json, times
 from runtime.errors import DocumentError, MalformedError
 
 MAX_BODY_SIZE = 256 * 1024  # bytes of one answer
-_AK_TOPMOST_FIRST = ("ak_root", "ak_authority_2", "ak_authority_1", "ak_certificate")
-_LAUNCH_FIELD = b"\x0a"  # protobuf: field 1 of VMLaunchEndorsement, length-delimited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Content:
     """What a body gives, and the first moment at which some of it is no longer good."""
 
     endorsements: Mapping[str, bytes]
-    fresh_until: int | None  # Unix seconds; None: it names no end
+    fresh_until: int  # Unix seconds
 
 
 def assemble(want: Want, answers: Sequence[Answer]) -> bytes:
@@ -108,9 +107,8 @@ def read(want: Want, body: bytes, evidence: Evidence) -> Content:
         return _thim(want, body, evidence)
     if want.kind == "collateral":
         return _collateral(body)
-    if body[:1] != _LAUNCH_FIELD:
-        raise MalformedError(want.key, "is no VMLaunchEndorsement", offset=0)
-    return Content(endorsements={want.gives[0]: body}, fresh_until=None)
+    until = launch_endorsement.ends_at(body, launched(evidence.parts)[0])
+    return Content(endorsements={want.gives[0]: body}, fresh_until=until)
 
 
 def _der(body: bytes, pem: bytes) -> bytes:
@@ -126,7 +124,7 @@ def _certificate(want: Want, body: bytes, evidence: Evidence) -> Content:
         return Content(endorsements={"vek": found.der}, fresh_until=found.not_after)
     issuer = certificates.load(body, "authority's certificate")
     have = evidence.endorsements
-    below = next(certificates.load(have[name], name) for name in _AK_TOPMOST_FIRST if name in have)
+    below = next(certificates.load(have[name], name) for name in reversed(AK_ORDER) if name in have)
     if below.issuer != issuer.subject or not ak.signed_by(below, issuer.public_key):
         raise MalformedError("authority's certificate", "did not issue the certificate below it")
     name = "ak_root" if issuer.subject == issuer.issuer else want.gives[0]
@@ -172,7 +170,7 @@ def _thim(want: Want, body: bytes, evidence: Evidence) -> Content:
     found = certificates.load(vcek, "VEK certificate")
     _check_fits(found, evidence)
     content = _chain(want, chain, {"vek": found.der})
-    until = min(found.not_after, content.fresh_until or found.not_after)
+    until = min(found.not_after, content.fresh_until)
     return Content(endorsements=content.endorsements, fresh_until=until)
 
 
@@ -182,6 +180,9 @@ def _collateral(body: bytes) -> Content:
         certificates.load_crl(found.pck_crl).next_update,
         certificates.load_crl(found.root_ca_crl).next_update,
     ]
+    loaded = dict[bytes, certificates.Certificate]()
+    for chain in (found.tcb_info_issuer_chain, found.qe_identity_issuer_chain, found.pck_crl_issuer_chain):
+        ends += [one.not_after for one in pck.load_chain(chain, 2, "Intel's issuer chain", loaded)]
     for name, text in (("TCB info", found.tcb_info), ("QE identity", found.qe_identity)):
         try:
             ends.append(times.parse(json.loads(text)["nextUpdate"]))

@@ -1,7 +1,8 @@
 """Fetch the bundle that the owner publishes beside the fleet document, now and then. I/O.
 
-The URLs need no trust: what a bundle holds is judged item by item, as answers of endorsers are. A publisher
-that is down, or has something else there, costs nothing but a line in the log.
+The URLs need no trust: each item of a bundle has to hold together up to a pinned root (`genuine`), as answers
+of endorsers have, or the endorser is asked. A publisher that is down, or has something else there, costs
+nothing but a line in the log; one that keeps an older list there, while that one lasts, is believed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@
     authority      what a certificate says about its issuer (RFC 5280, 4.2.2.1) and revocation list (4.2.1.13)
 
 Asked again with what was fetched, it names what that leads to: an issuer's issuer, up to the root. The
-certificates of `authority` are not verified yet, so only hosts that vendors publish on are named.
+certificates of `authority` are verified only once their root is there (`genuine`), so no hosts are named but
+those that vendors publish on.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ AUTHORITY_HOSTS: tuple[str, ...] = (
     "pki.goog",
     ".storage.googleapis.com",
 )
-_AK_ORDER = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
+AK_ORDER = ("ak_certificate", "ak_authority_1", "ak_authority_2", "ak_root")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,25 +127,30 @@ def _intel(data: bytes) -> Want:
 
 
 def _google(parts: Mapping[str, bytes]) -> Want:
-    if "snp_report" in parts:
-        path = f"/sevsnp/{snp_report.parse(parts['snp_report']).measurement.hex()}.binarypb"
-    else:
-        path = f"/tdx/{td_quote.parse(parts['td_quote']).report.mrtd.hex()}.binarypb"
+    technology, measured = launched(parts)
+    path = f"/{'sevsnp' if technology == 'snp' else 'tdx'}/{measured.hex()}.binarypb"
     return Want(source="google_launch", kind="launch", paths=(path,), gives=("launch_endorsement",))
+
+
+def launched(parts: Mapping[str, bytes]) -> tuple[Literal["snp", "tdx"], bytes]:
+    """Return which kind of launch it was, and its measurement (48 bytes). Raises: MalformedError."""
+    if "snp_report" in parts:
+        return "snp", snp_report.parse(parts["snp_report"]).measurement
+    return "tdx", td_quote.parse(parts["td_quote"]).report.mrtd
 
 
 def _authorities(have: Mapping[str, bytes]) -> list[Want]:
     """Name the next issuer of the attestation key's path, and the lists of those that are there."""
     wants: list[Want] = []
-    chain = [load(have[name], name) for name in _AK_ORDER if name in have]
+    chain = [load(have[name], name) for name in AK_ORDER if name in have]
     top = chain[-1]
     if top.subject != top.issuer:
         issuers = _urls(top, _issuer_urls)
-        names = [name for name in _AK_ORDER[1:] if name not in have]
+        names = [name for name in AK_ORDER[1:] if name not in have]
         if issuers and names:
             # Whether it is the root is known when it is here: `contents` gives it the right name.
             wants.append(Want(source="authority", kind="certificate", paths=issuers, gives=tuple(names)))
-    for name in _AK_ORDER[:3]:  # the list of each one's issuer; a root has none
+    for name in AK_ORDER[:3]:  # the list of each one's issuer; a root has none
         kept = "ak_crl" if name == "ak_certificate" else f"{name}_crl"
         if name not in have or kept in have:
             continue

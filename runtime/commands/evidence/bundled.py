@@ -1,7 +1,7 @@
 """What evidence lacks, from the owner's bundle: verification where no network is. I/O: reads a file.
 
-The rules are a member's own (`attestation/endorsements`): only what is missing is taken, and nothing that has
-ended. Who looked is told what did not come from the machine.
+The rules are a member's own (`attestation/endorsements`): only what is missing is taken, nothing that has
+ended, nothing that does not hold together. Who looked is told what did not come from the machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from runtime.attestation.endorsements import bundle
 from runtime.attestation.endorsements.endorser import Endorser
+from runtime.attestation.tees import Root
 from runtime.attestation.wire import Evidence
 from runtime.commands.evidence import files
 from runtime.commands.evidence.files import Collected
@@ -21,7 +22,11 @@ _DEADLINE_S = 60.0  # nothing is waited for: there is no network
 
 
 def take(
-    path: str | None, found: Collected | Evidence | None, extra: Mapping[str, bytes], now: int
+    path: str | None,
+    found: Collected | Evidence | None,
+    extra: Mapping[str, bytes],
+    roots: tuple[Root, ...],
+    now: int,
 ) -> dict[str, bytes]:
     """Return the endorsements that neither evidence nor options have. Raises: UsageError, MalformedError."""
     if path is None:
@@ -32,7 +37,7 @@ def take(
     own = found.evidence if isinstance(found, Collected) else found
     have = {**own.endorsements, **extra}
     held = bundle.read(files.load_up_to(path, bundle.MAX_BUNDLE_SIZE))
-    endorser = Endorser(web=None, cache=None, now=lambda: now, bundle=held)
+    endorser = Endorser(web=None, cache=None, now=lambda: now, roots=roots, bundle=held)
     bare = Evidence(format=own.format, parts=own.parts, endorsements=have)
     full, short = asyncio.run(endorser.complete(bare, deadline_s=_DEADLINE_S))
     for one in short:

@@ -106,7 +106,7 @@ def verb(options: argparse.Namespace, roots: tuple[Root, ...], now: int) -> None
     found, parts = _given(options)
     extra = files.named(options.endorsement, files.ENDORSEMENTS, "--endorsement")
     at = now if options.at is None else _time(options.at)
-    filled = bundled.take(options.bundle, found, extra, at)
+    filled = bundled.take(options.bundle, found, extra, roots, at)
     if options.document is not None:
         _appraise(options, found, parts, filled, extra, roots, now)
         return

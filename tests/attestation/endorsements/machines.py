@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from runtime.attestation.formats import FORMATS
+from runtime.attestation.snp_claims import TrustRoot
 from runtime.attestation.wire import Evidence
 from tests.fakes import azure, td_machine, tpm, tpm_certificates
 from tests.fakes.amd import Chip
@@ -31,6 +33,12 @@ def snp(chip: Chip, format_: str = "sev-snp", /, **endorsements: bytes) -> Evide
         report = chip.report(report_data=azure.report_data(text))
         return evidence(format_, {"hcl_report": azure.hcl(report, text, azure.SNP)}, **endorsements)
     return evidence(format_, {"snp_report": report}, **endorsements)
+
+
+def roots(chip: Chip) -> tuple[TrustRoot, ...]:
+    """Return the pin of a chip's root."""
+    digest = sha256(chip.endorsements["root"]).digest()
+    return (TrustRoot(kind="test", vendor="amd", product=chip.product, sha256=digest),)
 
 
 def tdx(format_: str = "gcp-tdx", /, **endorsements: bytes) -> Evidence:

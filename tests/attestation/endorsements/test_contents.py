@@ -16,7 +16,7 @@ from runtime.attestation.endorsements.wanted import Want, endorsements_needed
 from runtime.attestation.wire import Evidence
 from runtime.errors import MalformedError
 from tests.attestation.endorsements import machines
-from tests.fakes import amd_certificates, endorsers, td_machine, tpm
+from tests.fakes import amd_certificates, endorsers, google, td_machine, tpm
 from tests.fakes.amd import Chip, FakeAmd
 from tests.fakes.endorsers import Say
 
@@ -230,13 +230,16 @@ def test_an_end_in_a_year_that_is_none_is_refused_in_a_chain(chip: Chip) -> None
         contents.read(want, endorsers.pem(machines.year_zero(root), root), evidence)
 
 
-def test_a_launch_endorsement_is_a_protobuf() -> None:
-    want = want_of(machines.tdx(), "launch")
-    assert contents.read(want, b"\x0a\x01x", machines.tdx()).endorsements == {
-        "launch_endorsement": b"\x0a\x01x"
-    }
-    with pytest.raises(MalformedError):
-        contents.read(want, HTML, machines.tdx())
+def test_a_launch_endorsement_ends_with_its_first_certificate() -> None:
+    want, mrtd = want_of(machines.tdx(), "launch"), bytes(48)
+    body = google.endorsement(google.golden(tdx=[mrtd]))
+    found = contents.read(want, body, machines.tdx())
+    assert found.endorsements == {"launch_endorsement": body}
+    short = google.endorsement(google.golden(tdx=[mrtd], field4=google.signer(days=400)))
+    assert contents.read(want, short, machines.tdx()).fresh_until < found.fresh_until
+    for wrong in (HTML, b"\x0a", b"\x0a\x01x", body[:-1]):
+        with pytest.raises(MalformedError):
+            contents.read(want, wrong, machines.tdx())
 
 
 def test_a_path_longer_than_any_that_is_known_is_refused() -> None:

@@ -97,9 +97,10 @@ def test_what_was_written_verifies_and_makes_a_bundle(
     made = parser.parse_args(["bundle", "--evidence", path, "--out", f"{tmp_path}/bundle.json"])
     # The simulated chip of this member, as AMD would publish it.
     published = Published(endorsers.kds(world.amd.chip("client-1", "Turin")))
-    endorsements.make(made, published, NOW, SOURCES)
+    endorsements.make(made, published, world.amd.roots(), NOW, SOURCES)
     assert len(bundle.read((tmp_path / "bundle.json").read_bytes()).items) == 3
-    endorsements.check(parser.parse_args(["check", f"{tmp_path}/bundle.json", "--evidence", path]), NOW)
+    checking = parser.parse_args(["check", f"{tmp_path}/bundle.json", "--evidence", path])
+    endorsements.check(checking, world.amd.roots(), NOW)
 
 
 def test_a_file_whose_connection_was_changed_is_refused(world: World, tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ def _check_list(
     crl = certificates.load_crl(data)
     check = "ak.crl" if name == "ak_crl" else name.replace("_", ".", 1)
     findings.require(
-        crl.issuer == issuer.subject and not crl.critical and ak.signed_by(crl, issuer.public_key),
+        ak.is_list_of(crl, issuer),
         f"{check}.signature",
         Reason.REVOCATION_UNKNOWN,
         expected="a complete list signed by the authority above",

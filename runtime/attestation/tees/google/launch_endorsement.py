@@ -126,6 +126,12 @@ def verify(
     )
 
 
+def ends_at(data: bytes, technology: Literal["snp", "tdx"]) -> int:
+    """Return when the first of its certificates ends, inclusive (Unix seconds). Raises: MalformedError."""
+    read = _parse(data, technology)
+    return min(_load(block)[0].not_after for block in (*read.bundle, read.certificate))
+
+
 def _parse(data: bytes, technology: Literal["snp", "tdx"]) -> _Read:
     if len(data) > MAX_SIZE:
         raise MalformedError(_WHAT, f"is {len(data)} bytes, want at most {MAX_SIZE}")

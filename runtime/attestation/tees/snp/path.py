@@ -97,10 +97,10 @@ def check_path(findings: Findings, path: Path, names: Names, now: int) -> None:
 
 def _check_signed(findings: Findings, role: str, child: Certificate, parent: Certificate) -> None:
     findings.require(
-        child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs),
+        signed_by(child, parent),
         f"chain.signature.{role}",
         Reason.CHAIN,
-        expected=lambda: f"an RSASSA-PSS SHA-384 signature by {_common_name(parent)!r}",
+        expected=lambda: f"an RSASSA-PSS SHA-384 signature by {common_name(parent)!r}",
         actual="one that does not verify" if child.pss_sha384 else "another algorithm",
         source=f"the {role} certificate",
         remedy="fetch the certificate chain of this chip's product line again",
@@ -115,8 +115,8 @@ def _check_name(
         certificate.attributes == tuple(wanted) and issued,
         f"chain.names.{role}",
         Reason.CHAIN,
-        expected=lambda: f"AMD's CN={cn} issued by CN={_common_name(parent)}",
-        actual=lambda: f"CN={_common_name(certificate)}" + ("" if issued else " issued by another name"),
+        expected=lambda: f"AMD's CN={cn} issued by CN={common_name(parent)}",
+        actual=lambda: f"CN={common_name(certificate)}" + ("" if issued else " issued by another name"),
         source=f"the {role} certificate",
         remedy="offer the chain of the chip's own product line and kind of signing key",
     )
@@ -178,7 +178,18 @@ def verifies(key: PublicKey, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _common_name(certificate: Certificate) -> str:
+def signed_by(child: Certificate | RevocationList, parent: Certificate) -> bool:
+    """Tell whether a certificate or list says that it has AMD's kind of signature, and the parent made it."""
+    return child.pss_sha384 and verifies(parent.public_key, child.signature, child.tbs)
+
+
+def is_list_of(crl: RevocationList, root: Certificate) -> bool:
+    """Tell whether it is a complete list in the root's name, and signed by the root."""
+    return crl.issuer == root.subject and not crl.critical and signed_by(crl, root)
+
+
+def common_name(certificate: Certificate) -> str:
+    """Return the CN, or a word that no CN of AMD's is."""
     return next((text for oid, text in certificate.attributes if oid == _COMMON_NAME), "(none)")
 
 
@@ -189,13 +200,10 @@ def check_revocation(findings: Findings, path: Path, crl: RevocationList, now: i
     """
     root, source = path.root, "the revocation list"
     findings.require(
-        crl.issuer == root.subject
-        and not crl.critical
-        and crl.pss_sha384
-        and verifies(root.public_key, crl.signature, crl.tbs),
+        is_list_of(crl, root),
         "revocation.signature",
         Reason.REVOCATION_UNKNOWN,
-        expected=lambda: f"a complete list signed by {_common_name(root)!r}",
+        expected=lambda: f"a complete list signed by {common_name(root)!r}",
         actual="another list",
         source=source,
         remedy="fetch the revocation list of the chip's product line",

@@ -39,7 +39,7 @@ class SnpTee:
         A VLEK is given out by its cloud only; a version 2 report does not say where its endorsements are.
         """
         parsed = report.parse(evidence.parts["snp_report"])
-        product, have = parsed.product, _offered(evidence, parsed.signer)
+        product, have = parsed.product, offered(evidence, parsed.signer)
         if product is None:
             return ()
         line = f"/{parsed.signer}/v1/{product}"
@@ -59,7 +59,7 @@ class SnpTee:
         root = amd_path.pinned(findings, path.root, roots)
         product = _product(findings, parsed, root)
         # 4. The path holds, now, for this product and kind of signer.
-        amd_path.check_path(findings, path, _names(product, parsed.signer), now)
+        amd_path.check_path(findings, path, names(product, parsed.signer), now)
         if crl is not None:
             amd_path.check_revocation(findings, path, crl, now)
         # 5. The leaf signed the report.
@@ -81,7 +81,7 @@ class _Leaf:
     csp_id: str | None
 
 
-def _offered(evidence: Evidence, signer: Literal["vcek", "vlek"]) -> dict[str, bytes]:
+def offered(evidence: Evidence, signer: Literal["vcek", "vlek"]) -> dict[str, bytes]:
     """Return the endorsements by their names in Evidence; the certificate table fills what is missing.
 
     The report says which kind of key signed it, and only a leaf of that kind is taken from the table.
@@ -96,10 +96,10 @@ def _offered(evidence: Evidence, signer: Literal["vcek", "vlek"]) -> dict[str, b
 def _certificates(
     findings: Findings, evidence: Evidence, parsed: Report
 ) -> tuple[Path, RevocationList | None]:
-    offered = _offered(evidence, parsed.signer)
+    have = offered(evidence, parsed.signer)
     for name in ("vek", "intermediate", "root"):
         findings.require(
-            name in offered,
+            name in have,
             f"endorsements.{name}",
             Reason.CHAIN,
             expected=f"the certificate ({_KINDS[parsed.signer]} path)",
@@ -109,11 +109,11 @@ def _certificates(
         )
     findings.settle()
     path = Path(
-        root=certificates.load_authority(offered["root"], "root certificate"),
-        intermediate=certificates.load_authority(offered["intermediate"], "intermediate certificate"),
-        leaf=certificates.load(offered["vek"], "VEK certificate"),
+        root=certificates.load_authority(have["root"], "root certificate"),
+        intermediate=certificates.load_authority(have["intermediate"], "intermediate certificate"),
+        leaf=certificates.load(have["vek"], "VEK certificate"),
     )
-    return path, certificates.load_crl(offered["crl"]) if "crl" in offered else None
+    return path, certificates.load_crl(have["crl"]) if "crl" in have else None
 
 
 def _product(findings: Findings, parsed: Report, root: TrustRoot | None) -> SnpProduct:
@@ -145,7 +145,8 @@ def _product(findings: Findings, parsed: Report, root: TrustRoot | None) -> SnpP
     return signed
 
 
-def _names(product: SnpProduct, signer: Literal["vcek", "vlek"]) -> Names:
+def names(product: SnpProduct, signer: Literal["vcek", "vlek"]) -> Names:
+    """Return the common names of a product line's path."""
     middle = f"SEV-{product}" if signer == "vcek" else f"SEV-VLEK-{product}"
     return Names(root=f"ARK-{product}", intermediate=middle, leaf=f"SEV-{_KINDS[signer]}")
 

@@ -254,6 +254,11 @@ def signed_by(entry: Certificate | RevocationList, key: PublicKey) -> bool:
     return True
 
 
+def is_list_of(crl: RevocationList, issuer: Certificate) -> bool:
+    """Tell whether it is a complete list in the issuer's name, and signed by the issuer."""
+    return crl.issuer == issuer.subject and not crl.critical and signed_by(crl, issuer.public_key)
+
+
 def _is_leaf(entry: Certificate, *, aik_usage: bool) -> bool:
     constraints, usage = entry.basic_constraints, entry.key_usage
     return (
