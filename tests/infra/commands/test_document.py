@@ -14,6 +14,8 @@ from infra import cli, owner_key
 from infra.commands import document
 from runtime.documents import dsse, fleet, routes, times
 from runtime.errors import DocumentError
+from tests.attestation import platforms
+from tests.fakes import machines
 from tests.fakes.fleets import open_signed
 
 ROUTES = {
@@ -274,3 +276,60 @@ def test_what_a_draft_says_of_itself_is_no_line_of_ours(
     assert "\x1b" not in said
     assert not any(line.startswith("the two documents") for line in said.splitlines())
     assert sum("for a while\\n\\x1b[1A" in line for line in said.splitlines()) == 2
+
+
+def test_the_values_of_a_platform_are_come_by_as_operations_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/operations.md, "The Reference Values of a platform": Azure's TDX from nothing to grade P."""
+    machine, now = machines.azure_tdx(), time.time()
+    later = times.show(now + 60 * times.DAY_S)
+    dates = {"issued_at": times.show(now), "expires_at": times.show(now + 14 * times.DAY_S)}
+    whole = platforms.document(machine, purpose="production", least_grade=least("P"), version=3) | dates
+    for entry in (*whole["images"], *whole["firmware"]):
+        entry["not_after"] = later
+    unknown = whole | {"firmware": [], "version": 1}
+    assert look(tmp_path, unknown, "--check") == 2
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[2].partition(":")[0] for line in said] == [
+        " has no mrtd for azure-tdx",
+        " has no pcr7_sha256 for azure-tdx",
+    ]
+    waivers = [
+        {
+            "name": f"w{index}",
+            "check": check,
+            "member": "client-1",
+            "reason": "first boot",
+            "not_after": later,
+        }
+        for index, check in enumerate(("firmware.measurement", "firmware.pcr7"))
+    ]
+    waived = unknown | {"waivers": waivers, "least_grade": least("N"), "version": 2}
+    hardware = platforms.as_hardware(machine.roots)
+    in_its_time = {name: platforms.document(machine)[name] for name in dates}
+    assert platforms.appraise(machine, waived | in_its_time, roots=hardware).grade == "N"
+    assert look(tmp_path, whole, "--check") == 0
+    assert capsys.readouterr().out == "nothing is wrong\n"
+    (tmp_path / "before.json").write_text(json.dumps(waived))
+    assert look(tmp_path, whole, "--explain", "--diff", str(tmp_path / "before.json")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    marks = {line[9:].split(" ")[0]: line[:8].rstrip() for line in lines if line[:8].rstrip() in MARKS}
+    assert marks == {
+        "firmware": "LOOSENS",
+        "waiver": "tightens",
+        "$.least_grade.client:": "tightens",
+        "$.least_grade.server:": "tightens",
+        "$.least_grade.key_receiver:": "tightens",
+        "$.version:": "changes",
+    }
+    for entry in whole["firmware"]:
+        assert any(entry["value"] in line for line in lines)
+    assert platforms.appraise(machine, whole | in_its_time, roots=hardware).grade == "P"
+
+
+MARKS = {"LOOSENS", "tightens", "changes"}
+
+
+def least(grade: str) -> dict[str, str]:
+    return dict.fromkeys(("server", "client", "key_receiver"), grade)
