@@ -165,8 +165,14 @@ def member_name(name: str, generation: int) -> str:
 
 def _check_images(config: FleetConfig, manifests: Mapping[int, ImageManifest], stack: str) -> None:
     problems: list[Problem] = []
+    digests: dict[str, bytes] = {}  # an image's id in the fleet document is its version
     for index, generation in enumerate(config.images):
         manifest, path = manifests[generation.number], f"$.images[{index}].manifest"
+        if digests.setdefault(manifest.version, manifest.digest) != manifest.digest:
+            message = (
+                f"is {manifest.version}, as another generation's other image: bake it as a version of its own"
+            )
+            problems.append(Problem(path, message))
         variant = f"is the {manifest.variant} image {manifest.version}"
         if stack != LOCAL and manifest.variant != "release":
             problems.append(Problem(path, f'{variant}; the stack "{stack}" wants a release image'))

@@ -169,7 +169,10 @@ def _json(looked: Looked) -> dict[str, Any]:
 
 def _differences(path: Path, payload: bytes) -> tuple[changes.Change, ...]:
     before = _bytes(path)
-    fleet.read(before)
+    try:
+        fleet.read(before)
+    except DocumentError as error:
+        raise DocumentError(f"{fleet.WHAT} {path}", error.problems) from error
     return changes.changes(strict_json.parse(before, fleet.WHAT), strict_json.parse(payload, fleet.WHAT))
 
 

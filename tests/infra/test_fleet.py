@@ -105,6 +105,17 @@ def test_a_second_generation_is_a_second_machine_per_member(raw: dict[str, Any])
     )
 
 
+def test_two_images_of_one_version_are_refused(raw: dict[str, Any]) -> None:
+    """The fleet document would have two images of one id, and whoever looks for it would see one of them."""
+    both = plan(second_generation(raw))
+    other = {1: both.manifests[1], 2: replace(both.manifests[2], digest=b"o" * 32)}
+    with pytest.raises(
+        DocumentError, match=r"images\[1\]\.manifest: is .*as another generation's other image"
+    ):
+        fleet.plan(both.config, other, "local")
+    fleet.plan(both.config, other | {2: replace(other[2], version="next")}, "local")
+
+
 def test_generations_of_one_manifest_share_an_image(release: dict[str, Any]) -> None:
     found = plan(second_generation(release), "aws-prod")
     assert [image.cloud for image in found.images] == ["aws", "azure", "gcp"]

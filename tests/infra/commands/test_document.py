@@ -214,6 +214,14 @@ def test_diff_marks_what_lets_more_in(
     assert [change["effect"] for change in found] == ["loosens", "changes"]
 
 
+def test_of_two_documents_the_one_that_is_wrong_is_named(
+    tmp_path: Path, draft: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "before.json").write_text(json.dumps(draft | {"images": draft["images"] * 2}))
+    assert look(tmp_path, draft, "--diff", str(tmp_path / "before.json")) == 2
+    assert f"fleet document {tmp_path / 'before.json'} is not valid" in capsys.readouterr().err
+
+
 def test_check_names_what_cannot_work(
     tmp_path: Path, draft: dict[str, Any], lacking: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -285,7 +293,9 @@ def test_the_values_of_a_platform_are_come_by_as_operations_says(
     machine, now = machines.azure_tdx(), time.time()
     later = times.show(now + 60 * times.DAY_S)
     dates = {"issued_at": times.show(now), "expires_at": times.show(now + 14 * times.DAY_S)}
-    whole = platforms.document(machine, purpose="production", least_grade=least("P"), version=3) | dates
+    whole: dict[str, Any] = (
+        platforms.document(machine, purpose="production", least_grade=least("P"), version=3) | dates
+    )
     for entry in (*whole["images"], *whole["firmware"]):
         entry["not_after"] = later
     unknown = whole | {"firmware": [], "version": 1}
