@@ -38,9 +38,10 @@ SOON_S = 3 * times.DAY_S
 
 ABOUT = """
 What endorsers say of a fleet's machines, in one file. `bundle` takes evidence that `tunnel evidence read`
-or `collect` wrote, asks the endorsers for what it lacks, and writes their answers into a file to publish
-beside the fleet document. `check` says what is in such a file and until when each item is good; a stale one
-fails, with the date, so that a job can watch it.
+or `collect` wrote, asks AMD, Azure, Intel, Google and Microsoft for what it lacks, over the network, and
+writes their answers into a file to publish beside the fleet document; if one of them could not be had, it
+leaves the file as it is. `check` needs no network: it says what is in such a file and until when each item
+is good; a stale one fails, with the date, so that a job can watch it.
 """
 
 
@@ -166,7 +167,7 @@ def _rows(evidence: Evidence, held: Bundle, roots: tuple[Root, ...], now: int) -
         elif miss.until is not None:
             rows.append(_Row(one.want.key, "ended", times.show(miss.until), ""))
         else:
-            rows.append(_Row(one.want.key, "unusable", "", miss.why))
+            rows.append(_Row(one.want.key, "unusable", "", miss.why.removeprefix(f"{one.want.key}: ")))
     return rows
 
 

@@ -28,7 +28,7 @@ from runtime.errors import MalformedError, UnreachableError
 log = logging.getLogger("tunnel.endorsements")
 
 ROUNDS = 6  # what was found may name something more
-MAX_ADDRESSES = 3  # of one certificate or list: nobody is sent from door to door
+MAX_ADDRESSES = 4  # of one certificate or list; Azure names as many, and nobody is sent from door to door
 DEADLINE_S = 3.0  # with 11 s for the evidence itself, under the limit `collect_s`
 FIRST_DEADLINE_S = 60.0  # on boot nobody waits yet, and AMD's limits take their time
 
@@ -60,7 +60,9 @@ class Miss:
     until: int | None = None  # Unix seconds, of what ended
 
     def __str__(self) -> str:
-        return f"the {self.place}'s {self.why}" if self.state != "unreachable" else self.why
+        whose = f"the {self.place}'s"
+        said = {"ended": f"{whose} {self.why}", "unusable": f"{whose} is not usable ({self.why})"}
+        return said.get(self.state, self.why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +135,7 @@ class Endorser:
             except _EndedError as error:
                 misses.append(Miss(place=place, state="ended", why=str(error), until=error.until))
             except MalformedError as error:
-                misses.append(Miss(place=place, state="unusable", why=f"is not usable ({error})"))
+                misses.append(Miss(place=place, state="unusable", why=str(error)))
             except UnreachableError as error:
                 misses.append(Miss(place=place, state="unreachable", why=str(error)))
             else:

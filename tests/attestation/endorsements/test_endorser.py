@@ -226,7 +226,7 @@ async def test_of_several_addresses_the_first_that_answers() -> None:
             return Answer(body=by_url[url], headers={})
 
     path = machines.google_path()
-    urls = [f"{machines.HOST}/{name}.crt" for name in ("down", "ca", "third", "fourth")]
+    urls = [f"{machines.HOST}/{name}.crt" for name in ("down", "ca", "third", "fourth", "fifth")]
     extra = {machines.AIA: machines.access(*urls)}
     path = path.but(0, extensions=dict(path.specs[0].extensions) | extra)
     path = path.but(1, extensions={machines.AIA: machines.access(f"{machines.HOST}/root.crt")})
@@ -238,7 +238,7 @@ async def test_of_several_addresses_the_first_that_answers() -> None:
         one = Endorser(web=web, cache=None, now=lambda: NOW, roots=(path.root(),))
         evidence, _ = await one.complete(machines.tdx(**have), deadline_s=30)
         assert ("ak_root" in evidence.endorsements) == there
-        assert not any("fourth" in url for url in web.asked)
+        assert not any("fifth" in url for url in web.asked)
 
 
 def test_first_and_later_deadlines_fit_the_channel() -> None:
