@@ -186,5 +186,5 @@ def _change(path: str, effect: Effect, text: str) -> Change:
 
 
 def _show(value: Any) -> str:
-    text = value if isinstance(value, str) else str(value)
-    return text if len(text) <= 96 else f"{text[:93]}..."
+    """Return it whole, however long: what is cut off is what somebody would hide."""
+    return value if isinstance(value, str) else str(value)
