@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, padding
+from cryptography.x509.oid import NameOID, ObjectIdentifier
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -115,3 +117,89 @@ def test_a_validity_is_said_to_the_second(amd: FakeAmd) -> None:
     said = certificates.validity(root)
     assert callable(said)
     assert said() == f"a time from {times.show(root.not_before)} to {times.show(root.not_after)}"
+
+
+def list_of(key: Any, size: int) -> bytes:
+    """Return a revocation list of exactly so many bytes."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    filled = size
+    while True:
+        made = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(amd_certificates.name("ARK-Genoa"))
+            .last_update(moment)
+            .next_update(datetime(2028, 1, 1, tzinfo=UTC))
+            .add_extension(
+                x509.UnrecognizedExtension(ObjectIdentifier("1.2.3"), bytes(filled)), critical=False
+            )
+            .sign(key, hashes.SHA384(), rsa_padding=amd_certificates.PSS)
+            .public_bytes(serialization.Encoding.DER)
+        )
+        if len(made) == size:
+            return made
+        filled -= len(made) - size
+
+
+def test_what_is_as_large_as_may_be_is_read(amd: FakeAmd) -> None:
+    pem = x509.load_der_x509_certificate(amd.certificate("ark", "Genoa")).public_bytes(
+        serialization.Encoding.PEM
+    )
+    assert certificates.load(pem.ljust(16384, b"\n"), "root") == certificates.load(pem, "root")
+    with pytest.raises(MalformedError, match="is 16385 bytes, want at most 16384"):
+        certificates.load(pem.ljust(16385, b"\n"), "root")
+    assert certificates.load_crl(list_of(amd.keys["ark"], 65536)).issuer
+    with pytest.raises(MalformedError, match="is 65537 bytes, want at most 65536"):
+        certificates.load_crl(list_of(amd.keys["ark"], 65537))
+
+
+def test_what_is_warned_about_is_malformed_whatever_the_program_does_with_warnings(amd: FakeAmd) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        country = x509.NameAttribute(NameOID.COUNTRY_NAME, "USA", _validate=False)
+        odd = x509.IssuerAlternativeName([x509.DirectoryName(x509.Name([country]))])
+        key, moment = amd.keys["ark"], datetime(2026, 1, 1, tzinfo=UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(amd_certificates.name("ARK-Genoa"))
+            .issuer_name(amd_certificates.name("ARK-Genoa"))
+            .public_key(key.public_key())
+            .serial_number(1)
+            .not_valid_before(moment)
+            .not_valid_after(datetime(2028, 1, 1, tzinfo=UTC))
+            .add_extension(odd, critical=False)
+            .sign(key, hashes.SHA384(), rsa_padding=amd_certificates.PSS)
+        )
+        revocations = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(amd_certificates.name("ARK-Genoa"))
+            .last_update(moment)
+            .next_update(datetime(2028, 1, 1, tzinfo=UTC))
+            .add_extension(odd, critical=False)
+            .sign(key, hashes.SHA384(), rsa_padding=amd_certificates.PSS)
+        )
+        with pytest.raises(MalformedError, match="no certificate that can be read"):
+            certificates.load(certificate.public_bytes(serialization.Encoding.DER), "root")
+        with pytest.raises(MalformedError, match="cannot be read"):
+            certificates.load_crl(revocations.public_bytes(serialization.Encoding.DER))
+
+
+@pytest.mark.parametrize(
+    ("hash", "padded", "wanted"),
+    [
+        (hashes.SHA384(), amd_certificates.PSS, True),
+        (hashes.SHA384(), padding.PSS(mgf=padding.MGF1(hashes.SHA384()), salt_length=32), False),
+        (hashes.SHA384(), padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=48), False),
+        (hashes.SHA512(), amd_certificates.PSS, False),
+        (hashes.SHA384(), padding.PKCS1v15(), False),
+    ],
+)
+def test_only_amd_s_parameters_are_amd_s(amd: FakeAmd, hash: Any, padded: Any, wanted: bool) -> None:
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(amd_certificates.name("ARK-Genoa"))
+        .last_update(datetime(2026, 1, 1, tzinfo=UTC))
+        .next_update(datetime(2028, 1, 1, tzinfo=UTC))
+        .sign(amd.keys["ark"], hash, rsa_padding=padded)
+    )
+    found = certificates.load_crl(made.public_bytes(serialization.Encoding.DER))
+    assert found.pss_sha384 is wanted
