@@ -96,6 +96,18 @@ def test_chip_and_hypervisor_are_in_one_region(amd: FakeAmd, platforms: Mapping[
     assert set(refused(machine, fleet, chip=chip)) == {"aws.region"}
 
 
+def test_a_chip_that_names_no_place_contradicts_none(platforms: Mapping[str, FakeMachine]) -> None:
+    """A dedicated host may sign with the chip's own key, which names no cloud."""
+    claims = claims_of(platforms["aws-snp-nitrotpm"])
+    assert claims.snp is not None
+    assert claims.nitro is not None
+    for csp_id, failed in ((None, []), ("CN=cc-us-east-2.amazonaws.com", ["aws.region"])):
+        findings = Findings()
+        chip = dataclasses.replace(claims.snp, csp_id=csp_id)
+        platform_policy.check_one_place(findings, claims.nitro, chip)
+        assert [check.id for check in findings.failed()] == failed
+
+
 PART = {
     "snp": "snp",
     "tdx": "tdx",
