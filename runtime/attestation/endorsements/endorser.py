@@ -235,9 +235,9 @@ def _fitting(want: Want, evidence: Evidence, got: Mapping[str, bytes]) -> dict[s
     """Return what evidence of this format may carry. Raises: MalformedError."""
     known = FORMATS[evidence.format].endorsements
     for name, value in got.items():
-        if len(value) > known.get(name, len(value)):
-            raise MalformedError(want.key, f"{name} is {len(value)} bytes, want at most {known[name]}")
-    return {name: value for name, value in got.items() if name in known}
+        if len(value) > known.get(name, 0):
+            raise MalformedError(want.key, f"{name} is {len(value)} bytes, want at most {known.get(name, 0)}")
+    return dict(got)
 
 
 def _with(evidence: Evidence, got: Mapping[str, bytes]) -> Evidence:
