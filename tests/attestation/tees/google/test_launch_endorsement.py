@@ -206,3 +206,12 @@ def test_a_path_is_no_longer_than_its_authorities_allow() -> None:
     leaf = google.signer(issuer=middle_name, issuer_key=key)
     body = google.golden(snp=[ONE], field4=leaf, field6=google.pem(root, middle))
     assert refused(google.endorsement(body), roots=pins) == {"launch.authority.0"}
+
+
+def test_it_ends_with_the_first_of_its_certificates() -> None:
+    begins = int(tpm_certificates.NOT_BEFORE.timestamp())
+    assert launch_endorsement.ends_at(GOOD, "tdx") == begins + 3650 * 86_400
+    early = google.endorsement(google.golden(snp=[ONE], field4=google.signer(days=700)))
+    assert launch_endorsement.ends_at(early, "snp") == begins + 700 * 86_400
+    with pytest.raises(MalformedError):
+        launch_endorsement.ends_at(b"\n", "snp")
