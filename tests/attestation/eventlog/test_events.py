@@ -160,6 +160,13 @@ def test_an_unknown_algorithm_has_the_size_that_the_log_declares() -> None:
     assert found.events[1].digests == {0x99: bytes(10)}
 
 
+@pytest.mark.parametrize("size", [1, 64])
+def test_a_digest_has_1_to_64_bytes(size: int) -> None:
+    unknown = struct.pack("<IIIH", 1, 4, 1, 0x99) + bytes(size) + struct.pack("<I", 0)
+    found = parse(log(unknown, spec=spec_id(banks=((0x99, size),))))
+    assert found.events[1].digests == {0x99: bytes(size)}
+
+
 def test_the_old_format() -> None:
     data = sha1_record(0, 8, b"version") + sha1_record(4, 3, b"")
     found = events.parse_sha1(data, "log")
