@@ -65,21 +65,6 @@ def test_an_rtmr0_past_its_date_is_not_pinned(platforms: Mapping[str, FakeMachin
     assert failed.remedy.endswith("; extend its entry for grade H")
 
 
-@pytest.mark.parametrize(
-    ("left", "warned"), [(7 * times.DAY_S, False), (7 * times.DAY_S - 1, True), (0, True)]
-)
-def test_the_end_of_an_rtmr0_is_warned_about(
-    platforms: Mapping[str, FakeMachine], left: int, warned: bool
-) -> None:
-    machine = platforms["gcp-tdx"]
-    ending = document(machine)
-    for entry in ending["firmware"]:
-        if entry["register"] == "rtmr0":
-            entry["not_after"] = times.show(machine.now + left)
-    result = appraise(machine, ending, roots=as_hardware(machine.roots))
-    assert (result.grade, any("grade H with it" in line for line in result.warnings)) == ("H", warned)
-
-
 def test_an_image_under_a_waiver_is_grade_n(platforms: Mapping[str, FakeMachine]) -> None:
     machine = platforms["gcp-snp"]
     waiver = {
