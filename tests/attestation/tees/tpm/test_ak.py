@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from runtime.attestation import certificates
 from runtime.attestation.findings import Findings, Reason
 from runtime.attestation.tees.tpm import ak
 from runtime.attestation.tees.tpm.ak import AkRoot
@@ -175,3 +176,28 @@ def test_any_bit_of_the_leaf_is_signed() -> None:
         except MalformedError:
             continue
         assert "ak.signature.0" in {check.id for check in findings.failed()}, byte
+
+
+def test_a_list_is_complete_named_and_signed_by_its_issuer() -> None:
+    path = tpm_certificates.google(tpm.rsa_key("ak").public_key())
+    spec, issuer = path.specs[0], certificates.load(path.ders()[1], "issuer")
+
+    def made(issuer_name: x509.Name, key: rsa.RSAPrivateKey, *, delta: bool = False) -> bytes:
+        at = datetime.fromtimestamp(NOW, UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(issuer_name)
+            .last_update(at)
+            .next_update(at + timedelta(days=1))
+        )
+        if delta:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
+        return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+    for data, holds in (
+        (made(spec.issuer, spec.issuer_key), True),
+        (made(path.specs[2].subject, spec.issuer_key), False),
+        (made(spec.issuer, tpm.rsa_key("nobody's")), False),
+        (made(spec.issuer, spec.issuer_key, delta=True), False),
+    ):
+        assert ak.is_list_of(certificates.load_crl(data), issuer) == holds
