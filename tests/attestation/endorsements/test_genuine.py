@@ -158,13 +158,13 @@ def test_google_s_endorsement_is_signed_and_of_this_firmware(chip: Chip) -> None
     for evidence, kind in ((machines.tdx(), "tdx"), (machines.snp(chip, "gcp-snp"), "snp")):
         want = next(want for want in endorsements_needed(evidence) if want.kind == "launch")
         measured = bytes.fromhex(want.paths[0].rpartition("/")[2].removesuffix(".binarypb"))
-        body = google.golden(**{kind: [measured]})  # type: ignore[arg-type]
+        body = google.golden(**{kind: [measured]})  # type: ignore[arg-type]  # a name made here
         good = google.endorsement(body)
         assert check("launch", good, evidence, (google.pin(),))
         assert check("launch", good, evidence, (google.pin(),), LONG_AFTER)
         for wrong in (
             google.endorsement(body, tpm.rsa_key("another")),
-            google.endorsement(google.golden(**{kind: [b"\x01" * 48]})),  # type: ignore[arg-type]
+            google.endorsement(google.golden(**{kind: [b"\x01" * 48]})),  # type: ignore[arg-type]  # likewise
         ):
             with pytest.raises(MalformedError, match=r"launch\.signature|other firmware"):
                 check("launch", wrong, evidence, (google.pin(),))
